@@ -1,0 +1,1 @@
+//! Builders and shredders for the message formats of AMPS: FIX, NVFIX and composite messages.

@@ -1,0 +1,1 @@
+//! The AMPS protocol, the synchronous socket client and its receive thread.
