@@ -1,0 +1,220 @@
+//! Frames: a length in four big-endian bytes, then that many bytes.
+
+use super::parse::ParseError;
+use bytes::{Bytes, BytesMut};
+
+/// The longest frame that is accepted: 256 MiB. The server's own limit is about 200 MB.
+pub const MAX_FRAME: usize = 256 << 20;
+
+/// The length of the length.
+pub const PREFIX: usize = 4;
+
+/// How much one read asks for, and what a buffer shrinks back to.
+const CHUNK: usize = 64 << 10;
+
+/// Below this much space a buffer is renewed before the next read.
+const LEAST_SPACE: usize = 8 << 10;
+
+/// Cuts a stream of bytes into frames, without copying the frames.
+///
+/// The bytes are read into a counted buffer; a frame is a slice of it and keeps it alive. When no
+/// frame is alive any more, the buffer is used again, so that a reader whose frames are dropped
+/// as they come allocates nothing.
+pub struct FrameBuffer {
+    /// Initialised from end to end; what is read so far stands in front.
+    buffer: BytesMut,
+    filled: usize,
+    limit: usize,
+}
+
+impl Default for FrameBuffer {
+    fn default() -> Self {
+        FrameBuffer::new(MAX_FRAME)
+    }
+}
+
+impl FrameBuffer {
+    /// A buffer that accepts frames of at most `limit` bytes.
+    pub fn new(limit: usize) -> FrameBuffer {
+        FrameBuffer {
+            buffer: BytesMut::new(),
+            filled: 0,
+            limit,
+        }
+    }
+
+    /// Where the next read goes; never empty. Report what was read with [`FrameBuffer::advance`].
+    ///
+    /// The buffer grows with what has arrived, not with what a length prefix promises: a peer
+    /// that announces 200 MB and sends nothing costs nothing.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.buffer.len() - self.filled < LEAST_SPACE {
+            let wanted = self.missing().clamp(CHUNK, self.filled.max(CHUNK));
+            self.buffer.truncate(self.filled);
+            self.buffer.reserve(wanted);
+            self.buffer.resize(self.filled + wanted, 0);
+        }
+        &mut self.buffer[self.filled..]
+    }
+
+    /// How many bytes of the frame at hand are still to come; 0 if that is not known yet.
+    fn missing(&self) -> usize {
+        match self.announced() {
+            Some(length) => (PREFIX + length).saturating_sub(self.filled),
+            None => 0,
+        }
+    }
+
+    /// The length that the prefix of the frame at hand announces.
+    fn announced(&self) -> Option<usize> {
+        let prefix = self.buffer[..self.filled].first_chunk::<PREFIX>()?;
+        Some(u32::from_be_bytes(*prefix) as usize)
+    }
+
+    /// Takes over `count` bytes that were read into [`FrameBuffer::space`].
+    pub fn advance(&mut self, count: usize) {
+        self.filled = (self.filled + count).min(self.buffer.len());
+    }
+
+    /// The next complete frame without its length, or `None` until more is read.
+    ///
+    /// A frame of length 0 carries nothing and is stepped over.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::FrameTooLong`] as soon as a prefix announces more than the limit; the stream
+    /// cannot be read any further.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Bytes>, ParseError> {
+        loop {
+            let Some(length) = self.announced() else {
+                return Ok(None);
+            };
+            if length > self.limit {
+                return Err(ParseError::FrameTooLong {
+                    length,
+                    limit: self.limit,
+                });
+            }
+            let end = PREFIX + length;
+            if self.filled < end {
+                return Ok(None);
+            }
+            let mut frame = self.buffer.split_to(end).freeze();
+            self.filled -= end;
+            if self.filled == 0 && length > 4 * CHUNK {
+                // Let go of what one huge frame needed.
+                self.buffer = BytesMut::new();
+            }
+            if length > 0 {
+                return Ok(Some(frame.split_off(PREFIX)));
+            }
+        }
+    }
+
+    /// True if the stream could end here: no part of a frame is waiting for its rest.
+    pub fn is_at_frame_end(&self) -> bool {
+        self.filled == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as u32).to_be_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn feed(buffer: &mut FrameBuffer, mut bytes: &[u8]) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let space = buffer.space();
+            let count = space.len().min(bytes.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            buffer.advance(count);
+            bytes = &bytes[count..];
+            while let Some(frame) = buffer.next_frame().unwrap() {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    #[test]
+    fn a_stream_split_at_every_byte_gives_the_same_frames() {
+        let stream = [frame(b"one"), frame(b""), frame(b"two!"), frame(b"3")].concat();
+        for split in 0..=stream.len() {
+            let mut buffer = FrameBuffer::default();
+            let mut frames = feed(&mut buffer, &stream[..split]);
+            frames.extend(feed(&mut buffer, &stream[split..]));
+            assert_eq!(frames, [&b"one"[..], b"two!", b"3"], "split at {split}");
+            assert!(buffer.is_at_frame_end());
+        }
+    }
+
+    #[test]
+    fn frames_that_are_kept_do_not_change_when_more_is_read() {
+        let mut buffer = FrameBuffer::default();
+        let mut kept = Vec::new();
+        for round in 0..2000u32 {
+            let body = vec![round as u8; 100 + round as usize % 50];
+            kept.extend(feed(&mut buffer, &frame(&body)));
+        }
+        for (round, frame) in kept.iter().enumerate() {
+            assert!(frame.iter().all(|&byte| byte == round as u8));
+        }
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_is_refused_by_its_prefix_alone() {
+        let mut buffer = FrameBuffer::new(1000);
+        let space = buffer.space();
+        space[..4].copy_from_slice(&1001u32.to_be_bytes());
+        buffer.advance(4);
+        assert_eq!(
+            buffer.next_frame(),
+            Err(ParseError::FrameTooLong {
+                length: 1001,
+                limit: 1000
+            })
+        );
+    }
+
+    #[test]
+    fn an_announced_length_reserves_no_memory_before_bytes_arrive() {
+        let mut buffer = FrameBuffer::default();
+        let space = buffer.space();
+        space[..4].copy_from_slice(&(200u32 << 20).to_be_bytes());
+        buffer.advance(4);
+        assert_eq!(buffer.next_frame(), Ok(None));
+        assert!(buffer.space().len() <= CHUNK);
+    }
+
+    #[test]
+    fn a_huge_frame_arrives_whole_and_its_buffer_is_let_go() {
+        let mut buffer = FrameBuffer::default();
+        let body = (0..3 << 20).map(|at| at as u8).collect::<Vec<_>>();
+        let frames = feed(&mut buffer, &frame(&body));
+        assert_eq!(frames.len(), 1);
+        assert_eq!(frames[0], body);
+        drop(frames);
+        assert!(buffer.space().len() <= CHUNK);
+        assert!(buffer.buffer.capacity() <= 2 * CHUNK);
+    }
+
+    #[test]
+    fn a_buffer_whose_frames_are_dropped_is_used_again() {
+        let mut buffer = FrameBuffer::default();
+        let bytes = frame(&[7; 1000]);
+        feed(&mut buffer, &bytes);
+        let mut addresses = std::collections::HashSet::new();
+        for _ in 0..1000 {
+            let frames = feed(&mut buffer, &bytes);
+            addresses.insert(frames[0].as_ptr() as usize / CHUNK);
+        }
+        assert!(addresses.len() <= 3, "{} buffers", addresses.len());
+    }
+}

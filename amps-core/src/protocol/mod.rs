@@ -1,0 +1,22 @@
+//! The `amps` protocol as bytes: frames, headers, batches. No sockets here.
+//!
+//! A frame is a length, one header object and a payload that is everything after it. The module
+//! reads every spelling that a server or another client may send and writes the documented one.
+//!
+//! Hidden from the documentation and outside the version promise: the broker that stands in for
+//! a server in tests shares it with the client.
+
+mod batch;
+mod encode;
+mod field;
+mod frame;
+mod parse;
+
+pub use batch::{Record, Records};
+pub use encode::{BatchWriter, FrameWriter};
+pub use field::{Field, FieldKind};
+pub use frame::{FrameBuffer, MAX_FRAME, PREFIX};
+pub use parse::{
+    Header, ParseError, RawField, Scanner, Span, Status, find_field, list_items, parse_u64,
+    unescape,
+};
