@@ -1,11 +1,34 @@
 //! The AMPS protocol, the synchronous socket client and its receive thread.
+//!
+//! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
+//! the manual.
 
 #![forbid(unsafe_code)]
 
 mod ack;
+mod auth;
+mod client;
+mod command;
 mod command_type;
+mod error;
+mod fields;
+mod handler;
+mod message;
 #[doc(hidden)]
 pub mod protocol;
+mod stream;
+mod transport;
+mod uri;
+mod version;
 
 pub use ack::AckType;
+pub use auth::{Authenticator, DefaultAuthenticator};
+pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
+pub use command::Command;
 pub use command_type::CommandType;
+pub use error::{Error, ErrorContext, Result};
+pub use handler::HandlerOutcome;
+pub use message::Message;
+pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
+pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use version::VersionInfo;

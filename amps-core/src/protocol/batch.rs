@@ -75,7 +75,9 @@ impl<'a> Records<'a> {
 mod tests {
     use super::*;
 
-    fn records(frame: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, ParseError> {
+    type KeyAndData = (Vec<u8>, Vec<u8>);
+
+    fn records(frame: &[u8]) -> Result<Vec<KeyAndData>, ParseError> {
         let outer = Header::parse(frame, 0)?;
         let mut records = Records::new(frame, outer);
         let mut found = Vec::new();

@@ -20,6 +20,7 @@ const LEAST_SPACE: usize = 8 << 10;
 /// The bytes are read into a counted buffer; a frame is a slice of it and keeps it alive. When no
 /// frame is alive any more, the buffer is used again, so that a reader whose frames are dropped
 /// as they come allocates nothing.
+#[derive(Debug)]
 pub struct FrameBuffer {
     /// Initialised from end to end; what is read so far stands in front.
     buffer: BytesMut,

@@ -1,0 +1,188 @@
+//! One connection: a socket, its number, and how far it is from its end.
+
+use crate::transport::Transport;
+use crate::uri::AmpsUri;
+use parking_lot::{Condvar, Mutex};
+use std::cell::Cell;
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Where a connection is in its life. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// In use.
+    Live = 0,
+    /// `disconnect` was called: what still comes in is dropped.
+    Closing = 1,
+    /// The receive thread found it broken.
+    Lost = 2,
+}
+
+/// A connection of a client. Its number tells it from earlier and later ones, so that a late
+/// error of an old socket touches nothing new (rule I7).
+pub(crate) struct Connection {
+    pub(crate) number: u64,
+    pub(crate) uri: AmpsUri,
+    pub(crate) transport: Box<dyn Transport>,
+    phase: AtomicU8,
+    /// Why a write failed: the receive thread, which then only sees the end of the stream,
+    /// reports it.
+    write_failure: Mutex<Option<io::Error>>,
+    threads: Mutex<Threads>,
+    thread_ended: Condvar,
+    flusher: Mutex<FlusherState>,
+    flusher_woken: Condvar,
+    /// Until when a deliberate disconnect lets the receive thread wait for the server's end.
+    drain_until: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Threads {
+    running: usize,
+    handles: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct FlusherState {
+    started: bool,
+    wanted: bool,
+}
+
+thread_local! {
+    /// Which client and connection this thread receives for.
+    static RECEIVING: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
+}
+
+/// Marks the current thread as the receive thread of a connection, or as no receive thread.
+pub(crate) fn set_receiving(receiving: Option<(u64, u64)>) {
+    RECEIVING.set(receiving);
+}
+
+/// The client and the connection that the current thread receives for.
+pub(crate) fn receiving() -> Option<(u64, u64)> {
+    RECEIVING.get()
+}
+
+impl Connection {
+    pub(crate) fn new(number: u64, uri: AmpsUri, transport: Box<dyn Transport>) -> Connection {
+        Connection {
+            number,
+            uri,
+            transport,
+            phase: AtomicU8::new(Phase::Live as u8),
+            write_failure: Mutex::new(None),
+            threads: Mutex::default(),
+            thread_ended: Condvar::new(),
+            flusher: Mutex::default(),
+            flusher_woken: Condvar::new(),
+            drain_until: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Live,
+            1 => Phase::Closing,
+            _ => Phase::Lost,
+        }
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.phase() == Phase::Live
+    }
+
+    /// Moves on to another phase. Under the state lock, by whoever took the connection out.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        // Under its lock, so that a flusher about to wait cannot miss it.
+        let _state = self.flusher.lock();
+        self.flusher_woken.notify_all();
+    }
+
+    /// Notes why a write failed and wakes the receive thread, which does the rest.
+    pub(crate) fn broken_by(&self, error: io::Error) {
+        self.write_failure.lock().get_or_insert(error);
+        self.transport.shutdown();
+    }
+
+    pub(crate) fn take_write_failure(&self) -> Option<io::Error> {
+        self.write_failure.lock().take()
+    }
+
+    pub(crate) fn set_drain_until(&self, instant: Instant) {
+        *self.drain_until.lock() = Some(instant);
+    }
+
+    /// How long a closing connection may still wait for the server's end of stream.
+    pub(crate) fn drain_left(&self) -> Duration {
+        self.drain_until
+            .lock()
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            .unwrap_or_default()
+    }
+
+    /// Starts a thread that [`Connection::wait_for_threads`] waits for.
+    pub(crate) fn spawn(
+        self: &std::sync::Arc<Self>,
+        name: String,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let connection = self.clone();
+        let mut threads = self.threads.lock();
+        let handle = thread::Builder::new().name(name).spawn(move || {
+            work();
+            connection.threads.lock().running -= 1;
+            connection.thread_ended.notify_all();
+        })?;
+        threads.running += 1;
+        threads.handles.push(handle);
+        Ok(())
+    }
+
+    /// Waits until the threads of this connection have ended; false if `deadline` came first.
+    /// Never called on one of them.
+    pub(crate) fn wait_for_threads(&self, deadline: Instant) -> bool {
+        let mut threads = self.threads.lock();
+        while threads.running > 0 {
+            if self
+                .thread_ended
+                .wait_until(&mut threads, deadline)
+                .timed_out()
+            {
+                return threads.running == 0;
+            }
+        }
+        let handles = std::mem::take(&mut threads.handles);
+        drop(threads);
+        for handle in handles {
+            // They have said that they are done, so this returns at once; a panic was theirs.
+            let _ = handle.join();
+        }
+        true
+    }
+
+    /// Asks the flusher to write; true if it must be started first.
+    pub(crate) fn want_flush(&self) -> bool {
+        let mut state = self.flusher.lock();
+        state.wanted = true;
+        self.flusher_woken.notify_all();
+        !std::mem::replace(&mut state.started, true)
+    }
+
+    /// Waits until a flush is wanted; false once the connection is no longer live.
+    pub(crate) fn wait_for_flush(&self) -> bool {
+        let mut state = self.flusher.lock();
+        loop {
+            if !self.is_live() {
+                return false;
+            }
+            if std::mem::take(&mut state.wanted) {
+                return true;
+            }
+            self.flusher_woken.wait(&mut state);
+        }
+    }
+}

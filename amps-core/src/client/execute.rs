@@ -1,0 +1,296 @@
+//! Commands: ids, routes, the wait for the server's word.
+
+use super::connection::Connection;
+use super::logon::deadline;
+use super::pending::Outcome;
+use super::routes::{Conflict, Route, RouteKind, RouteSpec, Sink};
+use super::shared::{Shared, route_query};
+use crate::ack::AckType;
+use crate::command::Command;
+use crate::command_type::CommandType;
+use crate::error::{Error, ErrorContext, Result};
+use crate::protocol::{Field, MAX_FRAME};
+use std::sync::Arc;
+
+/// The batch size of a query that sets none (rule D8).
+const BATCH_SIZE: u32 = 10;
+
+/// What the engine does for a command beyond sending it (rule D1).
+struct Plan {
+    /// Acknowledgements that the engine asks for and consumes.
+    own_acks: AckType,
+    /// The acknowledgement that the call waits for.
+    awaited: Option<AckType>,
+    /// What comes back; `None` for a command that brings nothing but acknowledgements nobody
+    /// asked for.
+    route: Option<RouteKind>,
+    /// The acknowledgements that the server offers for this command.
+    offered: AckType,
+}
+
+impl Plan {
+    fn of(command: &Command) -> Plan {
+        use AckType as A;
+        let wanted = command.ack_type();
+        let acks_route = (!wanted.is_empty()).then_some(RouteKind::Acks);
+        match command.command() {
+            kind if kind.is_subscribe() => Plan {
+                own_acks: A::PROCESSED,
+                awaited: Some(A::PROCESSED),
+                route: Some(RouteKind::Subscription),
+                offered: A::NONE,
+            },
+            CommandType::Sow => Plan {
+                own_acks: A::PROCESSED | A::COMPLETED,
+                awaited: Some(A::PROCESSED),
+                route: Some(RouteKind::Query),
+                offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::STATS,
+            },
+            CommandType::SowDelete => Plan {
+                own_acks: A::PROCESSED,
+                awaited: Some(A::PROCESSED),
+                route: acks_route,
+                offered: A::RECEIVED | A::PROCESSED | A::PERSISTED | A::STATS,
+            },
+            CommandType::Flush => {
+                let asked = [A::PERSISTED, A::COMPLETED]
+                    .into_iter()
+                    .find(|&ack| wanted.contains(ack))
+                    .unwrap_or(A::PROCESSED);
+                Plan {
+                    own_acks: asked,
+                    awaited: Some(asked),
+                    route: acks_route,
+                    offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
+                }
+            }
+            CommandType::Heartbeat if command.options().starts_with("start") => Plan {
+                own_acks: A::PROCESSED,
+                awaited: Some(A::PROCESSED),
+                route: acks_route,
+                offered: A::RECEIVED | A::PROCESSED,
+            },
+            CommandType::Publish | CommandType::DeltaPublish => Plan {
+                own_acks: A::NONE,
+                awaited: None,
+                route: acks_route,
+                offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
+            },
+            _ => Plan {
+                own_acks: A::NONE,
+                awaited: None,
+                route: acks_route,
+                offered: A::RECEIVED | A::PROCESSED,
+            },
+        }
+    }
+}
+
+/// A command that was sent and, where it waits for that, accepted.
+pub(crate) struct Executed {
+    /// The subscription id for the subscribe family, else the command id; empty if it has none.
+    pub(crate) id: String,
+    /// The route, if there is one.
+    pub(crate) route: Option<Arc<Route>>,
+}
+
+impl Shared {
+    /// Sends a command, routes what comes back to `sink`, and waits until the server has accepted
+    /// it (rules D1 to D9).
+    pub(crate) fn execute(self: &Arc<Self>, mut command: Command, sink: Sink) -> Result<Executed> {
+        let plan = Plan::of(&command);
+        check(&command)?;
+        if plan.awaited.is_some() {
+            self.check_may_wait(|| context(&command))?;
+        }
+        let connection = self.connection(|| context(&command))?;
+        self.assign_ids(&mut command, &plan);
+        let route = match plan.route {
+            Some(kind) => Some(self.register(&command, &plan, kind, &connection, sink)?),
+            None => None,
+        };
+        let sent = self.send_and_wait(&command, &plan, &connection);
+        if let (Err(_), Some(route)) = (&sent, &route) {
+            self.routes.remove(route);
+        }
+        sent?;
+        let id = match command.sub_id() {
+            sub_id if command.is_subscribe() => sub_id,
+            _ => command.command_id(),
+        };
+        Ok(Executed {
+            id: id.to_string(),
+            route,
+        })
+    }
+
+    /// Fills in the ids that the command needs and the application did not give (rule D5).
+    fn assign_ids(&self, command: &mut Command, plan: &Plan) {
+        let acks = plan.own_acks | command.ack_type();
+        let needs_id = plan.route.is_some()
+            || !acks.is_empty()
+            || command.command() == CommandType::Unsubscribe;
+        if command.command_id().is_empty() && needs_id {
+            command.set_field(Field::CommandId, &self.new_command_id());
+        }
+        let command_id = command.command_id().to_string();
+        if command.is_subscribe() && command.sub_id().is_empty() {
+            command.set_field(Field::SubId, &command_id);
+        }
+        if command.is_sow() {
+            if command.query_id().is_empty() {
+                let id = match command.sub_id() {
+                    "" => command_id,
+                    sub_id => sub_id.to_string(),
+                };
+                command.set_field(Field::QueryId, &id);
+            }
+            if command.batch_size().is_none() {
+                *command = command.clone().set_batch_size(BATCH_SIZE);
+            }
+        }
+    }
+
+    /// The route exists before the command is sent, so that nothing that comes early is lost.
+    fn register(
+        &self,
+        command: &Command,
+        plan: &Plan,
+        kind: RouteKind,
+        connection: &Connection,
+        sink: Sink,
+    ) -> Result<Arc<Route>> {
+        let subscribes = command.is_subscribe();
+        let spec = RouteSpec {
+            kind,
+            connection: connection.number,
+            command_id: command.command_id().to_string(),
+            sub_id: match subscribes {
+                true => command.sub_id().to_string(),
+                false => String::new(),
+            },
+            query_id: match command.is_sow() {
+                true => command.query_id().to_string(),
+                false => String::new(),
+            },
+            wanted_acks: command.ack_type(),
+            offered_acks: plan.offered,
+            replaces: subscribes && command.has_option("replace"),
+        };
+        let route = Arc::new(Route::new(spec, sink));
+        self.routes
+            .register(&route)
+            .map_err(|conflict| match conflict {
+                Conflict::CommandId => context(command)
+                    .with_reason(format!("the command id {} is in use", route.command_id))
+                    .SubscriptionAlreadyExists(),
+                Conflict::SubId => context(command)
+                    .with_reason(format!("the id {} is in use", command.sub_id()))
+                    .SubIdInUse(),
+            })?;
+        Ok(route)
+    }
+
+    fn send_and_wait(
+        self: &Arc<Self>,
+        command: &Command,
+        plan: &Plan,
+        connection: &Arc<Connection>,
+    ) -> Result<()> {
+        let context = || context(command);
+        let id = command.command_id();
+        let wait = match plan.awaited {
+            None => None,
+            Some(awaited) => match self.pending.register(id, awaited, connection.number) {
+                Some(wait) => Some(wait),
+                None => {
+                    let reason = format!("the command id {id} is in use");
+                    return Err(context().with_reason(reason).SubscriptionAlreadyExists());
+                }
+            },
+        };
+        let acks = plan.own_acks | command.ack_type();
+        self.send_on(connection, command.data(), context, |out| {
+            command
+                .write_header(out, acks)
+                .finish_header(command.data().len());
+        })?;
+        let Some(wait) = wait else {
+            return Ok(());
+        };
+        match wait.wait(deadline(command.timeout())) {
+            Outcome::Acknowledged(ack) => match ack.to_result() {
+                Ok(()) => Ok(()),
+                Err(_) => Err(Error::refused(ack.reason(), context())),
+            },
+            Outcome::Disconnected => Err(context()
+                .with_reason("the connection was lost before the server answered")
+                .Disconnected()),
+            Outcome::TimedOut => {
+                // The server may still enter it: take it back (rule D6).
+                if command.is_subscribe() || command.is_sow() {
+                    self.post_unsubscribe(connection.number, command.sub_id(), command.query_id());
+                }
+                Err(context()
+                    .with_reason(format!("no answer within {:?}", command.timeout()))
+                    .TimedOut())
+            }
+        }
+    }
+
+    /// Unsubscribes by id, comma list or `all`, without waiting for the server (rule D12).
+    pub(crate) fn unsubscribe(self: &Arc<Self>, ids: &str) -> Result<()> {
+        let ids = ids.trim();
+        if ids.is_empty() {
+            return Err(ErrorContext::new("unsubscribe", "")
+                .with_reason("the id is empty")
+                .InvalidSubId());
+        }
+        let removed = self.routes.unsubscribe(ids);
+        let queries = removed
+            .iter()
+            .map(|route| route_query(route))
+            .filter(|query| !query.is_empty())
+            .collect::<Vec<_>>()
+            .join(",");
+        for route in &removed {
+            route.end(crate::stream::EndReason::Unsubscribed);
+        }
+        let connection = self.state.lock().connection.clone();
+        if let Some(connection) = connection {
+            self.post_unsubscribe(connection.number, ids, &queries);
+        }
+        Ok(())
+    }
+}
+
+/// What can be told wrong without the server.
+fn check(command: &Command) -> Result<()> {
+    let kind = command.command();
+    let needs_topic = kind.is_subscribe() || kind.is_sow() || kind.needs_sequence_number();
+    if needs_topic && command.topic().is_empty() {
+        return Err(context(command)
+            .with_reason("the topic is empty")
+            .InvalidTopic());
+    }
+    if kind == CommandType::Logon {
+        return Err(context(command)
+            .with_reason("logging on is done by Client::logon")
+            .Usage());
+    }
+    if command.data().len() > MAX_FRAME {
+        let reason = format!("a payload of {} bytes", command.data().len());
+        return Err(context(command).with_reason(reason).Usage());
+    }
+    Ok(())
+}
+
+/// How errors describe a command: its name, its topic, its filter.
+fn context(command: &Command) -> ErrorContext {
+    let subject = match (command.topic(), command.filter()) {
+        ("", _) => command.sub_id().to_string(),
+        (topic, "") => topic.to_string(),
+        (topic, filter) => format!("{topic} with the filter {filter}"),
+    };
+    ErrorContext::new(command.name().to_string(), subject)
+}

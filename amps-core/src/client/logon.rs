@@ -1,0 +1,216 @@
+//! The logon handshake.
+
+use super::callbacks::ConnectionState;
+use super::connection::Connection;
+use super::pending::Outcome;
+use super::shared::{Session, Shared};
+use crate::ack::AckType;
+use crate::auth::{Authenticator, DefaultAuthenticator};
+use crate::command::Command;
+use crate::error::{Error, ErrorContext, Result};
+use crate::message::Message;
+use crate::protocol::{Field, Status};
+use crate::version::VersionInfo;
+use log::info;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often the server may answer a logon with "try again" before it counts as refused.
+const LOGON_ATTEMPTS: usize = 3;
+
+/// What the server's log shows as the version of this client.
+const CLIENT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ":rust");
+
+/// How to log on: a timeout, an authenticator, and options for the server.
+///
+/// The defaults are 10 s, the password of the connection string, and no options.
+#[derive(Clone)]
+pub struct LogonOptions {
+    timeout: Duration,
+    authenticator: Arc<dyn Authenticator>,
+    options: String,
+}
+
+impl Default for LogonOptions {
+    fn default() -> Self {
+        LogonOptions {
+            timeout: super::DEFAULT_TIMEOUT,
+            authenticator: Arc::new(DefaultAuthenticator),
+            options: String::new(),
+        }
+    }
+}
+
+impl LogonOptions {
+    /// The defaults.
+    pub fn new() -> LogonOptions {
+        LogonOptions::default()
+    }
+
+    /// Sets how long to wait for the answer of the server; zero waits for ever. Default 10 s.
+    #[must_use]
+    pub fn set_timeout(mut self, timeout: Duration) -> LogonOptions {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets who provides the password. Default: [`DefaultAuthenticator`].
+    #[must_use]
+    pub fn set_authenticator(mut self, authenticator: Arc<dyn Authenticator>) -> LogonOptions {
+        self.authenticator = authenticator;
+        self
+    }
+
+    /// Sets options for the server, such as `ack_conflation=100ms`. Default: none.
+    #[must_use]
+    pub fn set_options(mut self, options: impl AsRef<str>) -> LogonOptions {
+        self.options = options.as_ref().to_string();
+        self
+    }
+}
+
+impl fmt::Debug for LogonOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogonOptions")
+            .field("timeout", &self.timeout)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Logs on over the live connection (rules B4 to B8).
+    pub(crate) fn logon(self: &Arc<Self>, options: &LogonOptions) -> Result<()> {
+        let name = self.name();
+        let context = || ErrorContext::new("log on as", &name);
+        self.check_may_wait(context)?;
+        let connection = self.connection(context)?;
+        let deadline = deadline(options.timeout);
+        let uri = &connection.uri;
+        let mut user = uri.user().to_string();
+        let failed = |error: Error| {
+            let reason = error.to_string();
+            context()
+                .with_reason(reason)
+                .with_source(error)
+                .Authentication()
+        };
+        let authenticator = &options.authenticator;
+        let mut password = authenticator
+            .authenticate(&user, uri.password())
+            .map_err(failed)?;
+        for _ in 0..LOGON_ATTEMPTS {
+            let ack = self.logon_once(&connection, options, &user, &password, deadline)?;
+            match ack.status_kind() {
+                Status::Success => {
+                    self.accept(&connection, &ack);
+                    authenticator.completed(&user, &password, ack.reason());
+                    return Ok(());
+                }
+                Status::Retry => {
+                    if !ack.user_id().is_empty() {
+                        user = ack.user_id().to_string();
+                    }
+                    let offered = ack.offered_password();
+                    password = if offered.is_empty() {
+                        authenticator.retry(&user, &password).map_err(failed)?
+                    } else {
+                        offered.to_string()
+                    };
+                }
+                Status::Failure | Status::None => {
+                    let reason = ack.reason();
+                    return Err(if reason.trim().is_empty() {
+                        context()
+                            .with_reason("the server gave no reason")
+                            .Authentication()
+                    } else {
+                        Error::refused(reason, context())
+                    });
+                }
+            }
+        }
+        Err(context()
+            .with_reason(format!(
+                "the server asked for another attempt {LOGON_ATTEMPTS} times"
+            ))
+            .RetryOperation())
+    }
+
+    fn logon_once(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        options: &LogonOptions,
+        user: &str,
+        password: &str,
+        deadline: Option<Instant>,
+    ) -> Result<Message> {
+        let name = self.name();
+        let context = || ErrorContext::new("log on as", &name);
+        let id = self.new_command_id();
+        let mut command = Command::new("logon")
+            .set_command_id(&id)
+            .set_options(&options.options)
+            .set_correlation_id(&self.settings.lock().logon_correlation_data);
+        command.set_field(Field::ClientName, &name);
+        command.set_field(Field::UserId, user);
+        command.set_field(Field::Password, password);
+        command.set_field(
+            Field::MessageType,
+            connection.uri.message_type().unwrap_or_default(),
+        );
+        command.set_field(Field::Version, CLIENT_VERSION);
+        let awaited = AckType::PROCESSED;
+        let Some(wait) = self.pending.register(&id, awaited, connection.number) else {
+            return Err(context().with_reason("its id is in use").Usage());
+        };
+        self.send_on(connection, b"", context, |out| {
+            command.write_header(out, awaited).finish(b"");
+        })?;
+        match wait.wait(deadline) {
+            Outcome::Acknowledged(ack) => Ok(ack),
+            Outcome::Disconnected => Err(context()
+                .with_reason("the connection was lost before the server answered")
+                .Disconnected()),
+            Outcome::TimedOut => Err(context()
+                .with_reason(format!("no answer within {:?}", options.timeout))
+                .TimedOut()),
+        }
+    }
+
+    /// Takes over what the server said of itself (rule B12).
+    fn accept(&self, connection: &Connection, ack: &Message) {
+        let session = Session {
+            version: VersionInfo::parse(ack.version()),
+            name_hash: ack
+                .bookmark()
+                .split('|')
+                .next()
+                .unwrap_or_default()
+                .to_string(),
+        };
+        let version = session.version;
+        {
+            let mut state = self.state.lock();
+            let is_current = state
+                .connection
+                .as_ref()
+                .is_some_and(|current| current.number == connection.number);
+            if !is_current {
+                return;
+            }
+            state.session = Some(session);
+        }
+        info!("{} logged on to a server of version {version}", self.name());
+        self.callbacks.announce(ConnectionState::LoggedOn);
+    }
+}
+
+/// When a timeout that starts now is over; zero, or one that the clock cannot count to, never is.
+pub(crate) fn deadline(timeout: Duration) -> Option<Instant> {
+    if timeout.is_zero() {
+        return None;
+    }
+    Instant::now().checked_add(timeout)
+}

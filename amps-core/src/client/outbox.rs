@@ -1,0 +1,97 @@
+//! Frames that must leave soon but for which nobody may wait.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+/// Frames posted by threads that must not wait for the send lock: first of all the receive
+/// thread. Whoever holds the send lock writes them, and looks again after unlocking.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Waiting>,
+    any: AtomicBool,
+}
+
+/// Whole frames for one connection; those of an earlier one are dropped.
+#[derive(Default)]
+struct Waiting {
+    connection: u64,
+    frames: Vec<u8>,
+}
+
+impl Outbox {
+    /// Adds frames. After this the caller tries the send lock; if it is taken, its holder finds
+    /// them (see [`Outbox::has_any`]).
+    pub(crate) fn push(&self, connection: u64, frames: &[u8]) {
+        let mut waiting = self.waiting.lock();
+        if waiting.connection > connection {
+            return;
+        }
+        if waiting.connection < connection {
+            waiting.connection = connection;
+            waiting.frames.clear();
+        }
+        waiting.frames.extend_from_slice(frames);
+        self.any.store(true, Ordering::SeqCst);
+        drop(waiting);
+        // Pairs with the fence in `has_any`: either this thread then finds the send lock free,
+        // or its holder, who looks after unlocking, finds the frames.
+        fence(Ordering::SeqCst);
+    }
+
+    /// True if frames are waiting. Asked after unlocking the send lock, too, so that no frame is
+    /// stranded between the last look of a holder and its unlock.
+    pub(crate) fn has_any(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.any.load(Ordering::SeqCst)
+    }
+
+    /// Moves what waits for `connection` to the end of `out`.
+    pub(crate) fn take(&self, connection: u64, out: &mut Vec<u8>) {
+        if !self.any.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut waiting = self.waiting.lock();
+        if waiting.connection > connection {
+            return;
+        }
+        if waiting.connection == connection {
+            out.extend_from_slice(&waiting.frames);
+        }
+        waiting.frames.clear();
+        self.any.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(outbox: &Outbox, connection: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        outbox.take(connection, &mut out);
+        out
+    }
+
+    #[test]
+    fn frames_come_out_once_and_in_order() {
+        let outbox = Outbox::default();
+        outbox.push(1, b"a");
+        outbox.push(1, b"b");
+        assert!(outbox.has_any());
+        assert_eq!(taken(&outbox, 1), b"ab");
+        assert!(!outbox.has_any());
+        assert_eq!(taken(&outbox, 1), b"");
+    }
+
+    #[test]
+    fn frames_of_an_earlier_connection_never_reach_a_later_one() {
+        let outbox = Outbox::default();
+        outbox.push(1, b"old");
+        assert_eq!(taken(&outbox, 2), b"");
+        outbox.push(1, b"old");
+        outbox.push(2, b"new");
+        outbox.push(1, b"late");
+        assert_eq!(taken(&outbox, 1), b"");
+        assert_eq!(taken(&outbox, 2), b"new");
+    }
+}

@@ -1,0 +1,278 @@
+//! The receive thread: reads, cuts into frames, hands each message to whoever takes it.
+//!
+//! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
+
+use super::callbacks::ConnectionState;
+use super::connection::{Connection, Phase, set_receiving};
+use super::routes::{Route, Sink};
+use super::shared::Shared;
+use crate::command_type::CommandType;
+use crate::error::{Error, ErrorContext};
+use crate::message::Message;
+use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
+use crate::stream::EndReason;
+use crossbeam_channel::Sender;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The receive thread of one connection, from its first to its last moment.
+pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: Sender<()>) {
+    set_receiving(Some((shared.id(), connection.number)));
+    shared.callbacks.thread_created();
+    shared.callbacks.announce(ConnectionState::Connected);
+    drop(announced);
+    let error = receive(&shared, &connection);
+    // From here on this thread may wait for a new connection, which has a thread of its own.
+    set_receiving(None);
+    shared.lose(&connection, error);
+}
+
+/// Receives until the connection ends, and says why it did.
+fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
+    let mut frames = FrameBuffer::default();
+    let context = || ErrorContext::new("receive from", connection.uri.to_string());
+    loop {
+        match connection.phase() {
+            Phase::Live => {}
+            Phase::Lost => return context().Disconnected(),
+            Phase::Closing => {
+                drain(connection, &mut frames);
+                return context()
+                    .with_reason("disconnect was called")
+                    .Disconnected();
+            }
+        }
+        match connection.transport.read(frames.space()) {
+            Ok(0) => return end_of_stream(connection, &frames),
+            Ok(count) => frames.advance(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let cause = connection.take_write_failure().unwrap_or(error);
+                return context()
+                    .with_reason(cause.to_string())
+                    .with_source(cause)
+                    .Disconnected();
+            }
+        }
+        if let Err(error) = shared.dispatch_all(connection, &mut frames) {
+            let reason = error.to_string();
+            return context().with_reason(reason).with_source(error).Stream();
+        }
+    }
+}
+
+fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
+    let context = ErrorContext::new("receive from", connection.uri.to_string());
+    if let Some(failure) = connection.take_write_failure() {
+        let reason = format!("writing failed: {failure}");
+        return context
+            .with_reason(reason)
+            .with_source(failure)
+            .Disconnected();
+    }
+    let reason = if frames.is_at_frame_end() {
+        "the server closed the connection"
+    } else {
+        "the server closed the connection in the middle of a message"
+    };
+    context.with_reason(reason).Disconnected()
+}
+
+/// After a deliberate disconnect: reads on and drops what comes, until the server has seen our
+/// end and closes its side. Closing with unread input would make the kernel reset the connection
+/// and drop publishes that are still on their way.
+fn drain(connection: &Connection, frames: &mut FrameBuffer) {
+    loop {
+        let left = connection.drain_left();
+        if left.is_zero() {
+            connection.transport.abandon_unsent();
+            connection.transport.shutdown();
+            return;
+        }
+        // The system takes no timeout below its resolution for one.
+        let timeout = left.max(Duration::from_millis(1));
+        if connection
+            .transport
+            .set_read_timeout(Some(timeout))
+            .is_err()
+        {
+            return;
+        }
+        match connection.transport.read(frames.space()) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted
+                        | io::ErrorKind::WouldBlock
+                        | io::ErrorKind::TimedOut
+                ) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+impl Shared {
+    /// Hands out the messages of every frame that is complete.
+    fn dispatch_all(
+        self: &Arc<Self>,
+        connection: &Connection,
+        frames: &mut FrameBuffer,
+    ) -> Result<(), ParseError> {
+        while let Some(frame) = frames.next_frame()? {
+            Message::each_in_frame(frame, |message| {
+                // After `disconnect` nothing is delivered any more, also not the rest of a read.
+                if connection.is_live() {
+                    self.dispatch(message);
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One message: first whoever it is routed to, then the handler of its type, then, if nobody
+    /// took it, the last chance handler (rule C8).
+    fn dispatch(self: &Arc<Self>, message: Message) {
+        // A copy for the handlers that come after the route, made only if there are any.
+        let watched = self.callbacks.has_any_by_command().then(|| message.clone());
+        let left = match message.command() {
+            CommandType::Ack => self.dispatch_ack(message),
+            CommandType::Heartbeat => None,
+            _ => self.dispatch_data(message),
+        };
+        let watched = watched.is_some_and(|message| self.callbacks.call_by_command(&message));
+        if let Some(message) = left
+            && !watched
+        {
+            self.callbacks.call_last_chance(&message);
+        }
+    }
+
+    /// Returns the message if nobody took it.
+    fn dispatch_ack(self: &Arc<Self>, ack: Message) -> Option<Message> {
+        let Some(route) = self.route_of_ack(&ack) else {
+            return if self.pending.acknowledge(&ack) {
+                None
+            } else {
+                Some(ack)
+            };
+        };
+        let is_over = route.note_ack(&ack);
+        let refused = route.is_refused_by(&ack);
+        if refused {
+            // Before the caller hears of it: it may use the ids again at once.
+            self.routes.remove(&route);
+        } else if route.replaces && ack.status_kind() == Status::Success {
+            self.routes.take_over(&route);
+        }
+        // The caller goes on while the handler runs.
+        self.pending.acknowledge(&ack);
+        if route.wanted_acks.intersects(ack.ack_type()) {
+            self.deliver(&route, ack);
+        }
+        if is_over && !refused {
+            self.routes.remove(&route);
+        }
+        if is_over || refused {
+            route.end(EndReason::Completed);
+        }
+        None
+    }
+
+    /// Acknowledgements go by command id first, because not all of them have another.
+    fn route_of_ack(&self, ack: &Message) -> Option<Arc<Route>> {
+        [ack.command_id(), ack.query_id(), ack.sub_id()]
+            .into_iter()
+            .filter(|id| !id.is_empty())
+            .find_map(|id| self.routes.get(id.as_bytes()))
+    }
+
+    /// Returns the message if nobody took it.
+    #[inline]
+    fn dispatch_data(&self, mut message: Message) -> Option<Message> {
+        if message.header().special {
+            return self.dispatch_special(message);
+        }
+        let sub_ids = message.header().sub_ids;
+        if sub_ids.is_empty() {
+            let ids = [message.query_id(), message.sub_id(), message.command_id()];
+            let route = self.route_of_first(ids);
+            return self.deliver_to(route, message);
+        }
+        // Almost always a single id, which needs neither a copy of the message nor a list.
+        let list = sub_ids.of(message.frame());
+        if !list.contains(&b',') && !list.contains(&b' ') {
+            let route = self.routes.get(list);
+            message.set_delivered_for(sub_ids);
+            return self.deliver_to(route, message);
+        }
+        let mut untaken = None;
+        for id in message.delivery_list().collect::<Vec<Span>>() {
+            let mut copy = message.clone();
+            copy.set_delivered_for(id);
+            let route = self.routes.get(id.of(message.frame()));
+            // Each id is a delivery of its own: one that nobody takes is news (rule C3).
+            if let Some(copy) = self.deliver_to(route, copy) {
+                untaken = Some(copy);
+            }
+        }
+        untaken
+    }
+
+    /// The same for a header with escapes, whose ids are not what stands in the frame.
+    #[cold]
+    fn dispatch_special(&self, message: Message) -> Option<Message> {
+        let ids = list_items(message.sub_ids().as_bytes())
+            .map(|id| String::from_utf8_lossy(id).into_owned())
+            .collect::<Vec<_>>();
+        if ids.is_empty() {
+            let ids = [message.query_id(), message.sub_id(), message.command_id()];
+            let route = self.route_of_first(ids);
+            return self.deliver_to(route, message);
+        }
+        let mut untaken = None;
+        for id in ids {
+            let mut copy = message.clone();
+            copy.set_decoded_sub_id(&id);
+            if let Some(copy) = self.deliver_to(self.routes.get(id.as_bytes()), copy) {
+                untaken = Some(copy);
+            }
+        }
+        untaken
+    }
+
+    fn route_of_first(&self, ids: [&str; 3]) -> Option<Arc<Route>> {
+        ids.into_iter()
+            .filter(|id| !id.is_empty())
+            .find_map(|id| self.routes.get(id.as_bytes()))
+    }
+
+    #[inline]
+    fn deliver_to(&self, route: Option<Arc<Route>>, message: Message) -> Option<Message> {
+        let Some(route) = route else {
+            return Some(message);
+        };
+        let command = message.command();
+        self.deliver(&route, message);
+        if route.note_data(command) {
+            self.routes.remove(&route);
+            route.end(EndReason::Completed);
+        }
+        None
+    }
+
+    #[inline]
+    fn deliver(&self, route: &Route, message: Message) {
+        match &route.sink {
+            Sink::Stream(queue) => queue.push(message),
+            Sink::Handler(handler) => {
+                if let Err(error) = handler.call(&message) {
+                    self.callbacks.report(&error);
+                }
+            }
+            Sink::Nobody => {}
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! From the ids in a message to whoever takes it.
+
+use crate::ack::AckType;
+use crate::command_type::CommandType;
+use crate::handler::MessageHandler;
+use crate::message::Message;
+use crate::protocol::Status;
+use crate::stream::{EndReason, StreamQueue};
+use parking_lot::Mutex;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// What ends a route, and so the stream behind it (rule E4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteKind {
+    /// Unsubscribing, or the end of the connection.
+    Subscription,
+    /// The end of the query result, and the acknowledgements asked for.
+    Query,
+    /// The last acknowledgement asked for.
+    Acks,
+}
+
+/// Who takes the messages.
+pub(crate) enum Sink {
+    /// A handler, on the receive thread.
+    Handler(MessageHandler),
+    /// A stream, on a thread of the application's.
+    Stream(Arc<StreamQueue>),
+    /// Nobody: acknowledgements and results are dropped (rule D7).
+    Nobody,
+}
+
+/// One command that messages come in for.
+pub(crate) struct Route {
+    pub(crate) kind: RouteKind,
+    pub(crate) sink: Sink,
+    pub(crate) connection: u64,
+    pub(crate) command_id: String,
+    /// Empty if the command has none.
+    pub(crate) sub_id: String,
+    /// Empty if the command has none.
+    pub(crate) query_id: String,
+    /// The acknowledgements that the application asked for: they are delivered (rule C6).
+    pub(crate) wanted_acks: AckType,
+    /// It takes over the ids of another route once the server has accepted it (rule D10).
+    pub(crate) replaces: bool,
+    progress: Mutex<Progress>,
+}
+
+/// What has come in so far. Only the receive thread changes it.
+struct Progress {
+    acks_to_come: AckType,
+    group: Group,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    ToCome,
+    Begun,
+    Ended,
+}
+
+/// Why a route cannot be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    /// Its command id is in use.
+    CommandId,
+    /// Its subscription id is in use and it does not replace.
+    SubId,
+}
+
+/// What identifies a route on the wire, and how it ends.
+pub(crate) struct RouteSpec {
+    pub(crate) kind: RouteKind,
+    pub(crate) connection: u64,
+    pub(crate) command_id: String,
+    pub(crate) sub_id: String,
+    pub(crate) query_id: String,
+    pub(crate) wanted_acks: AckType,
+    /// Those of the wanted acknowledgements that the command offers: only these are waited for.
+    pub(crate) offered_acks: AckType,
+    pub(crate) replaces: bool,
+}
+
+impl Route {
+    pub(crate) fn new(spec: RouteSpec, sink: Sink) -> Route {
+        let not_offered = spec.wanted_acks.without(spec.offered_acks);
+        Route {
+            kind: spec.kind,
+            sink,
+            connection: spec.connection,
+            command_id: spec.command_id,
+            sub_id: spec.sub_id,
+            query_id: spec.query_id,
+            wanted_acks: spec.wanted_acks,
+            replaces: spec.replaces,
+            progress: Mutex::new(Progress {
+                acks_to_come: spec.wanted_acks.without(not_offered),
+                group: Group::ToCome,
+            }),
+        }
+    }
+
+    /// True if the query of this route has not delivered its last record.
+    pub(crate) fn query_is_running(&self) -> bool {
+        !self.query_id.is_empty() && self.progress.lock().group != Group::Ended
+    }
+
+    /// Takes note of an acknowledgement; true if it was the last message of this route.
+    pub(crate) fn note_ack(&self, ack: &Message) -> bool {
+        let mut progress = self.progress.lock();
+        progress.acks_to_come = progress.acks_to_come.without(ack.ack_type());
+        let no_group_comes = ack.ack_type().contains(AckType::COMPLETED)
+            && progress.group == Group::ToCome
+            && ack.records_returned().unwrap_or(0) == 0;
+        if self.kind == RouteKind::Query && no_group_comes {
+            // Some servers leave out the group of an empty result.
+            progress.group = Group::Ended;
+        }
+        self.is_over(&progress)
+    }
+
+    /// Takes note of a query's message; true if it was the last message of this route.
+    pub(crate) fn note_data(&self, command: CommandType) -> bool {
+        let group = match command {
+            CommandType::GroupBegin => Group::Begun,
+            CommandType::GroupEnd => Group::Ended,
+            _ => return false,
+        };
+        let mut progress = self.progress.lock();
+        progress.group = group;
+        self.is_over(&progress)
+    }
+
+    fn is_over(&self, progress: &Progress) -> bool {
+        let acks_done = progress.acks_to_come.is_empty();
+        match self.kind {
+            RouteKind::Subscription => false,
+            RouteKind::Query => acks_done && progress.group == Group::Ended,
+            RouteKind::Acks => acks_done,
+        }
+    }
+
+    /// True if the refusal of this ack ends the route: nothing more comes for it.
+    pub(crate) fn is_refused_by(&self, ack: &Message) -> bool {
+        ack.status_kind() == Status::Failure && ack.ack_type().contains(AckType::PROCESSED)
+    }
+
+    /// Ends the stream, if there is one.
+    pub(crate) fn end(&self, reason: EndReason) {
+        if let Sink::Stream(queue) = &self.sink {
+            queue.end(reason);
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        [&self.command_id, &self.sub_id, &self.query_id]
+            .into_iter()
+            .map(String::as_str)
+            .filter(|id| !id.is_empty())
+    }
+
+    /// True if unsubscribing `id`, under which it was found, ends this route.
+    fn is_unsubscribed_by(&self, id: &str) -> bool {
+        match self.kind {
+            RouteKind::Acks => false,
+            // Until a replacing route is accepted, its command id names nothing on the server.
+            RouteKind::Subscription => !self.replaces || self.sub_id == id,
+            RouteKind::Query => true,
+        }
+    }
+}
+
+/// Every live route by each of its ids.
+///
+/// Routes are handed out counted and dropped outside the lock: dropping one may drop a closure of
+/// the application, which may hold the last handle of the client.
+#[derive(Default)]
+pub(crate) struct Routes {
+    by_id: Mutex<FxHashMap<Box<[u8]>, Arc<Route>>>,
+}
+
+impl Routes {
+    /// Adds a route before its command is sent.
+    pub(crate) fn register(&self, route: &Arc<Route>) -> Result<(), Conflict> {
+        let mut by_id = self.by_id.lock();
+        if by_id.contains_key(route.command_id.as_bytes()) {
+            return Err(Conflict::CommandId);
+        }
+        if route.replaces && by_id.contains_key(route.sub_id.as_bytes()) {
+            // Until the server accepts it, it only has its command id.
+            by_id.insert(key(&route.command_id), route.clone());
+            return Ok(());
+        }
+        let taken = |id: &String| !id.is_empty() && by_id.contains_key(id.as_bytes());
+        if taken(&route.sub_id) || taken(&route.query_id) {
+            return Err(Conflict::SubId);
+        }
+        for id in route.ids() {
+            by_id.insert(key(id), route.clone());
+        }
+        Ok(())
+    }
+
+    /// Lets a replacing route take over the ids of the one it replaces; ends the stream of that.
+    pub(crate) fn take_over(&self, route: &Arc<Route>) {
+        if matches!(route.sink, Sink::Nobody) {
+            // The old handler stays; this route was there for its acknowledgement only.
+            self.remove(route);
+            return;
+        }
+        let mut by_id = self.by_id.lock();
+        let old = by_id.get(route.sub_id.as_bytes()).cloned();
+        if let Some(old) = &old
+            && !Arc::ptr_eq(old, route)
+        {
+            remove_route(&mut by_id, old);
+        }
+        for id in route.ids() {
+            by_id.insert(key(id), route.clone());
+        }
+        drop(by_id);
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, route)) {
+            old.end(EndReason::Replaced);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: &[u8]) -> Option<Arc<Route>> {
+        self.by_id.lock().get(id).cloned()
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.by_id.lock().contains_key(id.as_bytes())
+    }
+
+    /// Takes a route out under all its ids (never those that another one has taken over); true if
+    /// its main id was still its own.
+    pub(crate) fn remove(&self, route: &Arc<Route>) -> bool {
+        let mut by_id = self.by_id.lock();
+        let main = route.ids().last().unwrap_or_default();
+        let owned = by_id
+            .get(main.as_bytes())
+            .is_some_and(|known| Arc::ptr_eq(known, route));
+        let removed = remove_route(&mut by_id, route);
+        drop(by_id);
+        drop(removed);
+        owned
+    }
+
+    /// Takes out the routes that an unsubscribe of `ids` ends: a comma list, or `all`.
+    pub(crate) fn unsubscribe(&self, ids: &str) -> Vec<Arc<Route>> {
+        if ids.trim() == "all" {
+            return self.remove_where(|route| route.kind == RouteKind::Subscription);
+        }
+        let mut by_id = self.by_id.lock();
+        let mut removed = Vec::new();
+        for id in ids.split(',').map(str::trim) {
+            let route = by_id.get(id.as_bytes()).cloned();
+            if let Some(route) = route.filter(|route| route.is_unsubscribed_by(id)) {
+                remove_route(&mut by_id, &route);
+                removed.push(route);
+            }
+        }
+        removed
+    }
+
+    /// Takes out every route of this connection and of earlier ones.
+    pub(crate) fn disconnect(&self, connection: u64) -> Vec<Arc<Route>> {
+        self.remove_where(|route| route.connection <= connection)
+    }
+
+    fn remove_where(&self, unwanted: impl Fn(&Route) -> bool) -> Vec<Arc<Route>> {
+        let mut seen = FxHashSet::default();
+        let mut removed = Vec::new();
+        self.by_id.lock().retain(|_, route| {
+            let stays = !unwanted(route);
+            if !stays && seen.insert(Arc::as_ptr(route)) {
+                removed.push(route.clone());
+            }
+            stays
+        });
+        removed
+    }
+}
+
+fn key(id: &str) -> Box<[u8]> {
+    id.as_bytes().into()
+}
+
+fn remove_route(
+    by_id: &mut FxHashMap<Box<[u8]>, Arc<Route>>,
+    route: &Arc<Route>,
+) -> Vec<Arc<Route>> {
+    route
+        .ids()
+        .filter_map(|id| {
+            let known = by_id.get(id.as_bytes())?;
+            if !Arc::ptr_eq(known, route) {
+                return None;
+            }
+            by_id.remove(id.as_bytes())
+        })
+        .collect()
+}

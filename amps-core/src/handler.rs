@@ -1,0 +1,99 @@
+//! Handlers: closures of the application that take messages.
+
+use crate::error::{Error, ErrorContext};
+use crate::message::Message;
+use parking_lot::Mutex;
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+type Failure = Box<dyn StdError + Send + Sync>;
+
+/// What a handler may return: nothing, or a `Result` whose error goes to the exception listener.
+pub trait HandlerOutcome {
+    /// The result of the call.
+    ///
+    /// # Errors
+    ///
+    /// What the handler returned.
+    fn into_result(self) -> Result<(), Failure>;
+}
+
+impl HandlerOutcome for () {
+    fn into_result(self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Failure>> HandlerOutcome for Result<(), E> {
+    fn into_result(self) -> Result<(), Failure> {
+        self.map_err(Into::into)
+    }
+}
+
+type HandlerFn = Box<dyn FnMut(&Message) -> Result<(), Failure> + Send>;
+
+/// A handler with a lock of its own: it runs on one thread at a time, and no lock of the engine
+/// is held while it does.
+pub(crate) struct MessageHandler(Mutex<HandlerFn>);
+
+impl MessageHandler {
+    pub(crate) fn new<H, O>(mut handler: H) -> MessageHandler
+    where
+        H: FnMut(&Message) -> O + Send + 'static,
+        O: HandlerOutcome,
+    {
+        MessageHandler(Mutex::new(Box::new(move |message| {
+            handler(message).into_result()
+        })))
+    }
+
+    /// Runs it. A panic is an error like any other (rule C11).
+    pub(crate) fn call(&self, message: &Message) -> Result<(), Error> {
+        let mut handler = self.0.lock();
+        guarded(
+            "handle a message from",
+            || message.topic().to_string(),
+            || handler(message),
+        )
+    }
+}
+
+/// Runs a callback of the application and turns an error or a panic into [`Error::Handler`].
+pub(crate) fn guarded(
+    attempted: &'static str,
+    subject: impl FnOnce() -> String,
+    callback: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Error> {
+    let failure = match catch_unwind(AssertUnwindSafe(callback)) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(failure)) => failure,
+        Err(panic) => Box::new(Panicked(panic_text(&*panic))),
+    };
+    let reason = failure.to_string();
+    Err(ErrorContext::new(attempted, subject())
+        .with_reason(reason)
+        .with_source(failure)
+        .Handler())
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_string(),
+        (_, Some(text)) => text.clone(),
+        _ => "a value that is no text".to_string(),
+    }
+}
+
+/// The source of an [`Error::Handler`] whose callback panicked.
+#[derive(Debug)]
+struct Panicked(String);
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.0)
+    }
+}
+
+impl StdError for Panicked {}

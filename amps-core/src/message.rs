@@ -1,0 +1,544 @@
+//! Messages: slices of the receive buffer, with getters over the header.
+
+use crate::ack::AckType;
+use crate::command_type::CommandType;
+use crate::error::{Error, ErrorContext, Result};
+use crate::fields::Fields;
+use crate::protocol::{
+    Field, Header, ParseError, Records, Span, Status, find_field, list_items, parse_u64,
+};
+use bytes::Bytes;
+use std::fmt;
+use std::str;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A message from the server.
+///
+/// Nothing is copied on the way: a message is a slice of the buffer that the receive thread read
+/// into, and keeps that buffer alive. A clone shares it and costs one count. An application that
+/// keeps messages for long keeps whole buffers (64 KiB and more); [`Message::detach`] makes a
+/// private copy, [`Message::retained_bytes`] tells what a message holds on to.
+///
+/// Text getters return the empty string where the header has no such field; number getters return
+/// `None`. Getters over fields that the client itself does not need walk the header anew, so read
+/// them once. Guide §4.4; rules F1 to F3.
+pub struct Message {
+    frame: Bytes,
+    header: Header,
+    data: Span,
+    /// The header of the frame, if this is a record of a batch.
+    outer: Span,
+    /// Present if the header has escapes or bytes above 0x7F: then the getters read these.
+    decoded: Option<Box<Fields>>,
+    ignore_auto_ack: AtomicBool,
+}
+
+impl Message {
+    /// Reads a frame that is one message: everything but a `sow` batch.
+    #[doc(hidden)]
+    pub fn from_frame(frame: Bytes) -> Result<Message, ParseError> {
+        let header = Header::parse(&frame, 0)?;
+        let data = Span::new(header.span.end(), frame.len());
+        Ok(Message::new(frame, header, data, Span::default()))
+    }
+
+    /// Reads a frame and hands each message in it to `each`: one, or every record of a batch.
+    #[doc(hidden)]
+    #[inline]
+    pub fn each_in_frame(frame: Bytes, mut each: impl FnMut(Message)) -> Result<(), ParseError> {
+        let header = Header::parse(&frame, 0)?;
+        if header.command != CommandType::Sow {
+            let data = Span::new(header.span.end(), frame.len());
+            each(Message::new(frame, header, data, Span::default()));
+            return Ok(());
+        }
+        let mut records = Records::new(&frame, header);
+        while let Some(record) = records.next_record()? {
+            each(Message::new(
+                frame.clone(),
+                record.header,
+                record.data,
+                header.span,
+            ));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn new(frame: Bytes, header: Header, data: Span, outer: Span) -> Message {
+        let decoded = header.special.then(|| {
+            let mut fields = Fields::default();
+            fields.read(&frame, outer.start());
+            if !outer.is_empty() {
+                // As `Records`: what the outer header says of a single record is not inherited.
+                fields.remove(Field::SowKey);
+                fields.read(&frame, header.span.start());
+                fields.set_text(Field::Command, header.command.wire_name());
+            }
+            Box::new(fields)
+        });
+        Message {
+            frame,
+            header,
+            data,
+            outer,
+            decoded,
+            ignore_auto_ack: AtomicBool::new(false),
+        }
+    }
+
+    /// What the message is.
+    pub fn command(&self) -> CommandType {
+        self.header.command
+    }
+
+    /// The payload as it was published.
+    pub fn data(&self) -> &[u8] {
+        self.data.of(&self.frame)
+    }
+
+    /// The payload as text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Payload`] if it is not UTF-8; [`Message::data`] still gives the bytes.
+    pub fn data_str(&self) -> Result<&str> {
+        str::from_utf8(self.data()).map_err(|error| {
+            ErrorContext::new("read as text the payload from", self.topic())
+                .with_source(error)
+                .Payload()
+        })
+    }
+
+    /// The payload, read as JSON into a type of the application's.
+    ///
+    /// ```no_run
+    /// # fn run(message: &amps_core::Message) -> amps_core::Result<()> {
+    /// #[derive(serde::Deserialize)]
+    /// struct Order<'a> {
+    ///     id: u64,
+    ///     symbol: &'a str,
+    /// }
+    /// let order: Order<'_> = message.json()?;
+    /// println!("{} {}", order.id, order.symbol);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Payload`] if it is not JSON or not such a value; the source tells where.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T> {
+        serde_json::from_slice(self.data()).map_err(|error| {
+            ErrorContext::new("read as JSON the payload from", self.topic())
+                .with_source(error)
+                .Payload()
+        })
+    }
+
+    /// The topic it was published to; for a pattern subscription, the one that matched.
+    pub fn topic(&self) -> &str {
+        self.routed(Field::Topic, self.header.topic)
+    }
+
+    /// The id of the command that this message answers.
+    pub fn command_id(&self) -> &str {
+        self.routed(Field::CommandId, self.header.command_id)
+    }
+
+    /// The subscription this message was delivered for; in a handler and in a stream always one.
+    pub fn sub_id(&self) -> &str {
+        self.routed(Field::SubId, self.header.sub_id)
+    }
+
+    /// The comma list of subscriptions that the server sent this message for.
+    pub fn sub_ids(&self) -> &str {
+        self.routed(Field::SubIds, self.header.sub_ids)
+    }
+
+    /// The query that this message belongs to.
+    pub fn query_id(&self) -> &str {
+        self.routed(Field::QueryId, self.header.query_id)
+    }
+
+    /// The position of this message in the transaction log.
+    pub fn bookmark(&self) -> &str {
+        self.routed(Field::Bookmark, self.header.bookmark)
+    }
+
+    /// The key of the record.
+    pub fn sow_key(&self) -> &str {
+        self.routed(Field::SowKey, self.header.sow_key)
+    }
+
+    /// The type of this acknowledgement.
+    pub fn ack_type(&self) -> AckType {
+        self.header.ack_type
+    }
+
+    /// How a command ended: `success`, `failure`, at logon also `retry`.
+    pub fn status(&self) -> &str {
+        self.text(Field::Status)
+    }
+
+    /// Why; may be present on success, too. On an `oof` message: why the record left.
+    pub fn reason(&self) -> &str {
+        self.text(Field::Reason)
+    }
+
+    /// True if the message comes from a queue and wants to be acknowledged.
+    pub fn has_lease(&self) -> bool {
+        self.header.has_lease
+    }
+
+    /// A message of its own that holds on to nothing but its own bytes.
+    #[must_use]
+    pub fn detach(&self) -> Message {
+        let mut copy = self.clone();
+        if self.outer.is_empty() {
+            copy.frame = Bytes::copy_from_slice(&self.frame);
+            return copy;
+        }
+        // A record of a batch takes the outer header, its own and its payload along.
+        let outer = self.outer.of(&self.frame);
+        let own = self.header.span.of(&self.frame);
+        let bytes = [outer, own, self.data()].concat();
+        if let Ok(header) = Header::parse(&bytes, 0)
+            && let Ok(Some(record)) = Records::new(&bytes, header).next_record()
+        {
+            let ignore_auto_ack = copy.ignore_auto_ack;
+            copy = Message::new(Bytes::from(bytes), record.header, record.data, header.span);
+            copy.ignore_auto_ack = ignore_auto_ack;
+        }
+        copy
+    }
+
+    /// How many bytes of the frame this message keeps alive; the buffer around it may be larger.
+    pub fn retained_bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// True if the application asked that this message is not acknowledged automatically.
+    pub fn ignore_auto_ack(&self) -> bool {
+        self.ignore_auto_ack.load(Ordering::Relaxed)
+    }
+
+    /// An error if this is an acknowledgement of a refused command.
+    ///
+    /// # Errors
+    ///
+    /// The variant for the reason that the server gave. A reason of `duplicate` is none: the
+    /// server has the message already (rule H6).
+    pub fn to_result(&self) -> Result<()> {
+        match self.header.status {
+            Status::None | Status::Success => Ok(()),
+            Status::Failure | Status::Retry => {
+                let reason = self.reason();
+                if reason.trim().eq_ignore_ascii_case("duplicate") {
+                    return Ok(());
+                }
+                let subject = match self.topic() {
+                    "" => self.command_id(),
+                    topic => topic,
+                };
+                Err(Error::refused(
+                    reason,
+                    ErrorContext::new("execute the command", subject),
+                ))
+            }
+        }
+    }
+
+    /// Which subscription this copy is for: one of `sub_ids`.
+    #[inline]
+    pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
+        self.header.sub_id = sub_id;
+    }
+
+    /// The same for a message whose fields are decoded.
+    pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
+        if let Some(decoded) = &mut self.decoded {
+            decoded.set_text(Field::SubId, sub_id);
+        }
+    }
+
+    /// The password that a logon acknowledgement offers for the next attempt.
+    pub(crate) fn offered_password(&self) -> &str {
+        self.text(Field::Password)
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// The bytes of `sids` with where each item stands in the frame.
+    pub(crate) fn delivery_list(&self) -> impl Iterator<Item = Span> {
+        let list = self.header.sub_ids;
+        let base = self.frame.as_ptr() as usize;
+        list_items(list.of(&self.frame)).map(move |item| {
+            let start = item.as_ptr() as usize - base;
+            Span::new(start, start + item.len())
+        })
+    }
+
+    pub(crate) fn status_kind(&self) -> Status {
+        self.header.status
+    }
+
+    #[inline]
+    fn routed(&self, field: Field, span: Span) -> &str {
+        match &self.decoded {
+            Some(decoded) => decoded.text(field).unwrap_or_default(),
+            // Without special bytes the header is ASCII, so this does not fail.
+            None => str::from_utf8(span.of(&self.frame)).unwrap_or_default(),
+        }
+    }
+
+    fn text(&self, field: Field) -> &str {
+        match &self.decoded {
+            Some(decoded) => decoded.text(field).unwrap_or_default(),
+            None => self
+                .find(field)
+                .and_then(|value| str::from_utf8(value).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn number(&self, field: Field) -> Option<u64> {
+        match &self.decoded {
+            Some(decoded) => decoded.number(field),
+            None => self.find(field).and_then(parse_u64),
+        }
+    }
+
+    fn find(&self, field: Field) -> Option<&[u8]> {
+        find_field(&self.frame, self.header.span.start(), field).or_else(|| {
+            if self.outer.is_empty() {
+                return None;
+            }
+            find_field(&self.frame, self.outer.start(), field)
+        })
+    }
+}
+
+macro_rules! text_getters {
+    ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
+        /// Fields that are looked up in the header when they are asked for.
+        impl Message {
+            $($(#[$doc])* pub fn $name(&self) -> &str { self.text(Field::$field) })*
+        }
+    };
+}
+
+macro_rules! number_getters {
+    ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
+        /// Numbers that are looked up in the header when they are asked for.
+        impl Message {
+            $($(#[$doc])* pub fn $name(&self) -> Option<u64> { self.number(Field::$field) })*
+        }
+    };
+}
+
+text_getters! {
+    /// The content filter of a command.
+    filter = Filter;
+    /// The options; in the acknowledgement of a queue subscription `max_backlog=N`.
+    options = Options;
+    /// The publisher's token.
+    correlation_id = CorrelationId;
+    /// Who published the message, if the server reveals it.
+    user_id = UserId;
+    /// The client name that a logon acknowledgement confirms.
+    client_name = ClientName;
+    /// The keys of a delete or query.
+    sow_keys = SowKeys;
+    /// The order of a query.
+    order_by = OrderBy;
+    /// The version of the server, in a logon acknowledgement.
+    version = Version;
+    /// The message type of a logon.
+    message_type = MessageType;
+    /// When the lease of a queue message ends: ISO-8601.
+    lease_period = LeasePeriod;
+    /// When the server processed the message: ISO-8601 with microseconds.
+    timestamp = Timestamp;
+}
+
+number_getters! {
+    /// The publisher's sequence number.
+    sequence = Sequence;
+    /// The lifetime in seconds.
+    expiration = Expiration;
+    /// Records in the batch that this record came in.
+    batch_size = BatchSize;
+    /// The most records wanted.
+    top_n = TopN;
+    /// Records to skip.
+    skip_n = SkipN;
+    /// The payload length that the header states.
+    message_length = MessageLength;
+    /// Records that matched.
+    matches = Matches;
+    /// Records that were looked at.
+    topic_matches = TopicMatches;
+    /// Records that were returned.
+    records_returned = RecordsReturned;
+    /// Records that were inserted.
+    records_inserted = RecordsInserted;
+    /// Records that were updated.
+    records_updated = RecordsUpdated;
+    /// Records that were deleted.
+    records_deleted = RecordsDeleted;
+    /// The running number of the batch.
+    group_sequence_number = GroupSequenceNumber;
+}
+
+impl Clone for Message {
+    fn clone(&self) -> Message {
+        Message {
+            frame: self.frame.clone(),
+            header: self.header,
+            data: self.data,
+            outer: self.outer,
+            decoded: self.decoded.clone(),
+            ignore_auto_ack: AtomicBool::new(self.ignore_auto_ack()),
+        }
+    }
+}
+
+/// The header and the start of the payload; a password is hidden.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 200;
+        let mut fields = Fields::default();
+        if !self.outer.is_empty() {
+            fields.read(&self.frame, self.outer.start());
+        }
+        fields.read(&self.frame, self.header.span.start());
+        let data = self.data();
+        let shown = String::from_utf8_lossy(&data[..data.len().min(SHOWN)]);
+        f.debug_struct("Message")
+            .field("header", &fields)
+            .field("length", &data.len())
+            .field("data", &shown)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(frame: &str) -> Message {
+        Message::from_frame(Bytes::copy_from_slice(frame.as_bytes())).unwrap()
+    }
+
+    fn records(frame: &str) -> Vec<Message> {
+        let mut records = Vec::new();
+        let frame = Bytes::copy_from_slice(frame.as_bytes());
+        Message::each_in_frame(frame, |message| records.push(message)).unwrap();
+        records
+    }
+
+    #[test]
+    fn a_message_stays_small_and_can_move_between_threads() {
+        assert!(size_of::<Message>() <= 184, "{}", size_of::<Message>());
+        fn is_send_and_sync<T: Send + Sync>() {}
+        is_send_and_sync::<Message>();
+    }
+
+    #[test]
+    fn getters_read_the_header_and_the_payload() {
+        let message = message(
+            r#"{"c":"p","t":"orders","sids":"4,replay","bm":"44|908|","ts":"20240315T093000.1Z","s":"7"}{"id":1}"#,
+        );
+        assert_eq!(message.command(), CommandType::Publish);
+        assert_eq!(message.topic(), "orders");
+        assert_eq!(message.bookmark(), "44|908|");
+        assert_eq!(message.timestamp(), "20240315T093000.1Z");
+        assert_eq!(message.sequence(), Some(7));
+        assert_eq!(message.data_str().unwrap(), r#"{"id":1}"#);
+        assert_eq!(message.correlation_id(), "");
+        assert_eq!(message.matches(), None);
+        let value: serde_json::Value = message.json().unwrap();
+        assert_eq!(value["id"], 1);
+    }
+
+    #[test]
+    fn escapes_are_undone_in_every_getter() {
+        let message = message(r#"{"c":"p","t":"a\"b","x":"caf\u00e9","sids":"1"}x"#);
+        assert_eq!(message.topic(), "a\"b");
+        assert_eq!(message.correlation_id(), "café");
+        assert_eq!(message.sub_ids(), "1");
+    }
+
+    #[test]
+    fn a_payload_of_the_wrong_kind_is_an_error_that_names_the_topic() {
+        let bytes = Bytes::from_static(b"{\"c\":\"p\",\"t\":\"orders\"}\xff");
+        let message = Message::from_frame(bytes).unwrap();
+        let error = message.data_str().unwrap_err();
+        assert!(matches!(error, Error::Payload(_)));
+        assert!(error.to_string().contains("orders"));
+        assert!(message.json::<u32>().is_err());
+        assert_eq!(message.data(), b"\xff");
+    }
+
+    #[test]
+    fn a_record_reads_its_own_fields_first_and_the_outer_ones_next() {
+        let records = records(
+            r#"{"c":"sow","query_id":"7","t":"orders","ts":"T1","bs":2}{"k":"1","l":2}{}{"k":"2","ts":"T2","x":"a","l":1}x"#,
+        );
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[0].timestamp(), "T1");
+        assert_eq!(records[1].timestamp(), "T2");
+        assert_eq!(records[0].correlation_id(), "");
+        assert_eq!(records[1].query_id(), "7");
+        assert_eq!(records[1].batch_size(), Some(2));
+    }
+
+    #[test]
+    fn a_record_with_escapes_inherits_like_one_without() {
+        let records = records(
+            r#"{"c":"sow","query_id":"7","t":"or\"ders","k":"no","bs":2}{"l":2}{}{"k":"2\n","l":1}x"#,
+        );
+        assert_eq!(records[0].topic(), "or\"ders");
+        assert_eq!(records[0].sow_key(), "");
+        assert_eq!(records[1].sow_key(), "2\n");
+        assert_eq!(records[1].query_id(), "7");
+    }
+
+    #[test]
+    fn f3_a_detached_record_holds_nothing_but_itself() {
+        let big = "y".repeat(10_000);
+        let records = records(&format!(
+            r#"{{"c":"sow","query_id":"7","t":"orders"}}{{"k":"1","l":10000}}{big}{{"k":"2","l":1}}x"#
+        ));
+        let detached = records[1].detach();
+        assert!(records[1].retained_bytes() > 10_000);
+        assert!(detached.retained_bytes() < 100);
+        assert_eq!(detached.sow_key(), "2");
+        assert_eq!(detached.topic(), "orders");
+        assert_eq!(detached.data(), b"x");
+    }
+
+    #[test]
+    fn a_duplicate_is_no_error_and_a_refusal_is_one() {
+        let refused = message(
+            r#"{"c":"ack","cid":"9","a":"processed","status":"Failure","reason":"bad filter"}"#,
+        );
+        assert!(matches!(refused.to_result(), Err(Error::BadFilter(_))));
+        let duplicate =
+            message(r#"{"c":"ack","s":9,"a":"persisted","status":"failure","reason":"duplicate"}"#);
+        assert!(duplicate.to_result().is_ok());
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let message = message(r#"{"c":"ack","a":"processed","status":"retry","pw":"s3cret"}"#);
+        assert!(!format!("{message:?}").contains("s3cret"));
+    }
+}

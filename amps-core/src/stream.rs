@@ -1,0 +1,352 @@
+//! Message streams: what a command brings, one message after the other.
+
+use crate::client::{Client, Route, WeakShared};
+use crate::message::Message;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{ErrorContext, Result};
+
+/// Why a stream gives no more messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// All that was asked for has come: the query is answered, the acknowledgements are here.
+    Completed,
+    /// The stream was closed by its owner or through its canceller.
+    Closed,
+    /// The subscription was unsubscribed by its id.
+    Unsubscribed,
+    /// A later command took the subscription over with the option `replace`.
+    Replaced,
+    /// The connection was lost or closed.
+    Disconnected,
+    /// The application asked for the next message on the receive thread of the same client, which
+    /// is the one thread that could bring it.
+    Usage,
+}
+
+/// The queue between the receive thread and the owner of a stream.
+pub(crate) struct StreamQueue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+struct QueueState {
+    messages: VecDeque<Message>,
+    ended: Option<EndReason>,
+    /// Spares the receive thread a wake-up when nobody waits.
+    reader_waits: bool,
+}
+
+impl StreamQueue {
+    pub(crate) fn new() -> StreamQueue {
+        StreamQueue {
+            state: Mutex::new(QueueState {
+                messages: VecDeque::new(),
+                ended: None,
+                reader_waits: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Adds a message; one that comes after the end is dropped.
+    pub(crate) fn push(&self, message: Message) {
+        let mut state = self.state.lock();
+        if state.ended.is_some() {
+            return;
+        }
+        state.messages.push_back(message);
+        let wake = state.reader_waits;
+        drop(state);
+        if wake {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Ends the queue; what is in it is still delivered. The first reason stands.
+    pub(crate) fn end(&self, reason: EndReason) {
+        self.state.lock().ended.get_or_insert(reason);
+        self.changed.notify_all();
+    }
+
+    /// Moves everything that is queued into `taken`, which is empty.
+    fn take_all(&self, taken: &mut VecDeque<Message>) -> Option<EndReason> {
+        let mut state = self.state.lock();
+        std::mem::swap(&mut state.messages, taken);
+        state.ended
+    }
+
+    /// Waits until there is a message or the end.
+    fn wait(&self, deadline: Option<Instant>) -> Waited {
+        let mut state = self.state.lock();
+        loop {
+            if !state.messages.is_empty() {
+                return Waited::Ready;
+            }
+            if let Some(reason) = state.ended {
+                return Waited::Ended(reason);
+            }
+            state.reader_waits = true;
+            let timed_out = match deadline {
+                None => {
+                    self.changed.wait(&mut state);
+                    false
+                }
+                Some(deadline) => self.changed.wait_until(&mut state, deadline).timed_out(),
+            };
+            state.reader_waits = false;
+            if timed_out && state.messages.is_empty() && state.ended.is_none() {
+                return Waited::TimedOut;
+            }
+        }
+    }
+
+    fn depth(&self) -> usize {
+        self.state.lock().messages.len()
+    }
+}
+
+enum Waited {
+    Ready,
+    Ended(EndReason),
+    TimedOut,
+}
+
+/// The messages that a command brings, as an iterator.
+///
+/// `for message in client.subscribe("orders")?` reads one message after the other on the calling
+/// thread, while the receive thread of the client fills a queue behind it. The loop ends when all
+/// that was asked for has come (see [`EndReason`]); a subscription goes on until it is closed or
+/// the connection ends. Messages that were queued by then are still delivered. After the end a
+/// stream never produces again, also not after a reconnection.
+///
+/// Dropping a stream unsubscribes. A stream holds a handle of its client and so keeps the
+/// connection alive. It can be sent to another thread.
+///
+/// The queue has no limit: a reader that is slower than its subscription makes it grow.
+///
+/// Guide §4.1 and §4.2; rules E1, E4 to E6, E9.
+pub struct MessageStream {
+    client: Client,
+    /// None for a command that brings nothing.
+    route: Option<Arc<Route>>,
+    queue: Arc<StreamQueue>,
+    /// Taken from the queue in one step, so that the two threads meet less often.
+    taken: VecDeque<Message>,
+    ended: Option<EndReason>,
+}
+
+impl MessageStream {
+    pub(crate) fn new(client: Client, route: Arc<Route>, queue: Arc<StreamQueue>) -> MessageStream {
+        MessageStream {
+            client,
+            route: Some(route),
+            queue,
+            taken: VecDeque::new(),
+            ended: None,
+        }
+    }
+
+    /// A stream without messages, for a command that brings none.
+    pub(crate) fn complete(client: Client) -> MessageStream {
+        MessageStream {
+            client,
+            route: None,
+            queue: Arc::new(StreamQueue::new()),
+            taken: VecDeque::new(),
+            ended: Some(EndReason::Completed),
+        }
+    }
+
+    /// The next message, if it comes within `timeout`; `None` at the end of the stream.
+    ///
+    /// A timeout that the clock cannot count to is no limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`](crate::Error::TimedOut): nothing came in time. The stream has not
+    /// ended and nothing is lost.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
+        match self.take(Instant::now().checked_add(timeout)) {
+            Taken::Message(message) => Ok(Some(message)),
+            Taken::Ended => Ok(None),
+            Taken::TimedOut => Err(ErrorContext::new("read the stream of", self.command_id())
+                .with_reason(format!("no message within {timeout:?}"))
+                .TimedOut()),
+        }
+    }
+
+    /// The next message if one is here already. `None` may mean that the stream has ended:
+    /// [`MessageStream::end_reason`] tells.
+    pub fn try_next(&mut self) -> Option<Message> {
+        if self.taken.is_empty() && self.ended.is_none() {
+            let ended = self.queue.take_all(&mut self.taken);
+            if self.taken.is_empty() {
+                self.ended = ended;
+            }
+        }
+        self.taken.pop_front()
+    }
+
+    /// Iterates until the stream ends or no message comes for `timeout`. Whether it ended tells
+    /// [`MessageStream::end_reason`]; if it did not, reading can go on.
+    pub fn timeout_iter(&mut self, timeout: Duration) -> TimeoutIter<'_> {
+        TimeoutIter {
+            stream: self,
+            timeout,
+        }
+    }
+
+    /// Why the stream ended; `None` while messages may still be read.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.ended
+    }
+
+    /// How many messages wait to be read.
+    pub fn depth(&self) -> usize {
+        self.taken.len() + self.queue.depth()
+    }
+
+    /// The id of the command behind this stream; empty for one that brings nothing.
+    pub fn command_id(&self) -> &str {
+        self.route
+            .as_ref()
+            .map(|route| route.command_id.as_str())
+            .unwrap_or_default()
+    }
+
+    /// The id of the subscription, to unsubscribe or replace it; empty if there is none.
+    pub fn sub_id(&self) -> &str {
+        self.route
+            .as_ref()
+            .map(|route| route.sub_id.as_str())
+            .unwrap_or_default()
+    }
+
+    /// Ends the stream and unsubscribes; waiting messages are dropped.
+    ///
+    /// Returns at once, without waiting for the server; also safe on the receive thread. Closing
+    /// again does nothing. Dropping the stream does the same.
+    pub fn close(&mut self) {
+        self.taken.clear();
+        self.ended.get_or_insert(EndReason::Closed);
+        self.queue.end(EndReason::Closed);
+        self.queue.take_all(&mut VecDeque::new());
+        if let Some(route) = self.route.take() {
+            self.client.shared().end_route(&route);
+        }
+    }
+
+    /// A handle that closes this stream from another thread and wakes its reader.
+    pub fn canceller(&self) -> StreamCanceller {
+        StreamCanceller {
+            shared: self.client.shared().downgrade(),
+            route: self.route.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+
+    fn take(&mut self, deadline: Option<Instant>) -> Taken {
+        loop {
+            if let Some(message) = self.try_next() {
+                return Taken::Message(message);
+            }
+            if self.ended.is_some() {
+                return Taken::Ended;
+            }
+            if self.client.shared().is_on_receive_thread() {
+                self.close();
+                self.ended = Some(EndReason::Usage);
+                return Taken::Ended;
+            }
+            match self.queue.wait(deadline) {
+                Waited::Ready => {}
+                Waited::Ended(reason) => self.ended = Some(reason),
+                Waited::TimedOut => return Taken::TimedOut,
+            }
+        }
+    }
+}
+
+enum Taken {
+    Message(Message),
+    Ended,
+    TimedOut,
+}
+
+/// Waits for the next message; `None` at the end.
+impl Iterator for MessageStream {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        match self.take(None) {
+            Taken::Message(message) => Some(message),
+            Taken::Ended | Taken::TimedOut => None,
+        }
+    }
+}
+
+impl FusedIterator for MessageStream {}
+
+impl Drop for MessageStream {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for MessageStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageStream")
+            .field("command_id", &self.command_id())
+            .field("sub_id", &self.sub_id())
+            .field("depth", &self.depth())
+            .field("ended", &self.ended)
+            .finish()
+    }
+}
+
+/// See [`MessageStream::timeout_iter`].
+#[derive(Debug)]
+pub struct TimeoutIter<'a> {
+    stream: &'a mut MessageStream,
+    timeout: Duration,
+}
+
+impl Iterator for TimeoutIter<'_> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        self.stream.next_timeout(self.timeout).ok().flatten()
+    }
+}
+
+/// Closes a stream from another thread. See [`MessageStream::canceller`].
+#[derive(Clone)]
+pub struct StreamCanceller {
+    shared: WeakShared,
+    route: Option<Arc<Route>>,
+    queue: Arc<StreamQueue>,
+}
+
+impl StreamCanceller {
+    /// Ends the stream and unsubscribes. A reader that waits is woken; what is queued is still
+    /// delivered, then the end. Returns at once, and does nothing if the stream has ended.
+    pub fn cancel(&self) {
+        self.queue.end(EndReason::Closed);
+        if let (Some(route), Some(shared)) = (&self.route, self.shared.upgrade()) {
+            shared.end_route(route);
+        }
+    }
+}
+
+impl fmt::Debug for StreamCanceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamCanceller")
+    }
+}

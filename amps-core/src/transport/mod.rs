@@ -1,0 +1,35 @@
+//! Sockets. Nothing outside this module touches `std::net`.
+
+mod dial;
+mod tcp;
+
+pub(crate) use dial::{DialCancel, DialGuard, dial};
+
+use std::io;
+use std::time::Duration;
+
+/// One connected byte stream, used by several threads at once: one reads, one at a time writes.
+///
+/// There is one descriptor per connection; it is closed when the last reference is dropped.
+pub(crate) trait Transport: Send + Sync {
+    /// Waits for bytes; 0 at the end of the stream.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes a header and a payload in as few calls as the system allows; waits for space.
+    fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()>;
+
+    /// Writes what the system takes without waiting: `WouldBlock` if that is nothing.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// How long a read that starts after this call waits.
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Tells the peer that nothing more comes; reading goes on.
+    fn shutdown_write(&self);
+
+    /// Ends both directions: wakes a thread that waits in `read` or `write_all`.
+    fn shutdown(&self);
+
+    /// Lets the coming close drop what was not sent, instead of sending it in the background.
+    fn abandon_unsent(&self);
+}

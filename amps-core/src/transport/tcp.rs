@@ -1,0 +1,78 @@
+//! TCP, with plain blocking calls.
+
+use super::Transport;
+use socket2::SockRef;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+pub(crate) struct TcpTransport {
+    stream: TcpStream,
+}
+
+impl TcpTransport {
+    pub(crate) fn new(stream: TcpStream) -> TcpTransport {
+        TcpTransport { stream }
+    }
+}
+
+impl Transport for TcpTransport {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(buffer)
+    }
+
+    fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()> {
+        let mut stream = &self.stream;
+        if payload.is_empty() {
+            return stream.write_all(header);
+        }
+        let (mut header, mut payload) = (header, payload);
+        while !header.is_empty() {
+            match stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let of_header = count.min(header.len());
+                    header = &header[of_header..];
+                    payload = &payload[count - of_header..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        stream.write_all(payload)
+    }
+
+    #[cfg(unix)]
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        Ok(send(
+            &self.stream,
+            bytes,
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        )?)
+    }
+
+    /// Without a call that does not wait, all is left to the thread that may wait.
+    #[cfg(not(unix))]
+    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    // Shutting down fails only if the connection is gone already.
+
+    fn shutdown_write(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    fn shutdown(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    fn abandon_unsent(&self) {
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,95 @@
+//! Whatever the bytes are, reading them ends with messages or with an error.
+
+use amps::Message;
+use amps_core::protocol::{Field, FrameBuffer, FrameWriter, Header, find_field, unescape};
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Reads every message and asks it for everything.
+fn read_all(frame: Bytes) {
+    let _ = Message::each_in_frame(frame, |message| {
+        let _ = format!("{message:?} {:?}", message.detach());
+        let _ = (
+            message.topic(),
+            message.status(),
+            message.records_returned(),
+        );
+        let _ = (message.data_str(), message.to_result());
+    });
+}
+
+/// Bytes that look like headers more often than chance would have it.
+fn header_like() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&str] = &[
+        "{",
+        "}",
+        "\"c\":\"sow\"",
+        "\"c\":\"p\"",
+        "\"l\":3",
+        "\"l\":99999999999999999999",
+        "\"t\":\"a\\u00e9\\\"\"",
+        "\"sids\":\"1, ,2,\"",
+        "\"k\":[{}]",
+        ",",
+        ":",
+        "\\",
+        "\"",
+        " \n",
+        "é",
+        "7",
+    ];
+    let piece = proptest::sample::select(PIECES);
+    vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_the_header_parser(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = Header::parse(&bytes, 0);
+        read_all(Bytes::from(bytes));
+    }
+
+    #[test]
+    fn header_like_bytes_never_panic_the_header_parser(bytes in header_like()) {
+        read_all(Bytes::from(bytes));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic_the_frame_reader(
+        bytes in vec(any::<u8>(), 0..2000),
+        step in 1usize..50,
+    ) {
+        let mut buffer = FrameBuffer::new(1 << 16);
+        'all: for chunk in bytes.chunks(step) {
+            buffer.space()[..chunk.len()].copy_from_slice(chunk);
+            buffer.advance(chunk.len());
+            loop {
+                match buffer.next_frame() {
+                    Ok(Some(frame)) => read_all(frame),
+                    Ok(None) => break,
+                    Err(_) => break 'all,
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_survives_the_way_over_the_wire(
+        topic in any::<String>(),
+        filter in vec(any::<u8>(), 0..50),
+        data in vec(any::<u8>(), 0..50),
+    ) {
+        let mut out = Vec::new();
+        let mut frame = FrameWriter::begin(&mut out, amps::CommandType::Subscribe);
+        frame.text(Field::Topic, topic.as_bytes());
+        frame.text(Field::Filter, &filter);
+        frame.finish(&data);
+        let body = Bytes::from(out.split_off(4));
+        let raw = find_field(&body, 0, Field::Filter).unwrap();
+        prop_assert_eq!(&*unescape(raw), &filter[..]);
+        let message = Message::from_frame(body.clone()).unwrap();
+        prop_assert_eq!(message.topic(), topic);
+        prop_assert_eq!(message.data(), &data[..]);
+    }
+}
