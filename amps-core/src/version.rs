@@ -34,7 +34,6 @@ impl VersionInfo {
             .split('.')
             .map_while(|part| part.parse::<u64>().ok())
             .fuse()
-            .map_while(|part| part.parse::<u64>().ok())
             .map(|part| part.min(99) as u32);
         let mut next = || parts.next().unwrap_or_default();
         VersionInfo {
