@@ -1,0 +1,118 @@
+//! Setting up a broker.
+
+use crate::auth::{Credentials, Logon};
+use crate::config::{Settings, TopicConfig};
+use crate::error::BrokerError;
+use crate::server::Broker;
+use std::sync::Arc;
+
+/// What a broker is to be like; [`Broker::builder`] makes one.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    /// A topic whose JSON records are told apart by the values of fields: short for
+    /// [`TopicConfig::sow`].
+    pub fn sow_topic<K: Into<String>>(
+        self,
+        name: impl Into<String>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Builder {
+        self.topic(TopicConfig::sow(name, keys))
+    }
+
+    /// A topic whose JSON records are told apart by the key that each publish carries: short for
+    /// [`TopicConfig::sow_with_explicit_keys`].
+    pub fn sow_topic_with_explicit_keys(self, name: impl Into<String>) -> Builder {
+        self.topic(TopicConfig::sow_with_explicit_keys(name))
+    }
+
+    /// A topic that keeps records. Queries over several topics return them in the order in which
+    /// the topics are configured.
+    pub fn topic(mut self, topic: TopicConfig) -> Builder {
+        self.settings.topics.push(topic);
+        self
+    }
+
+    /// Where to listen; `127.0.0.1:0`, a free port of this machine, unless it is set.
+    pub fn listen(mut self, address: impl Into<String>) -> Builder {
+        self.settings.listen = address.into();
+        self
+    }
+
+    /// The message types that a client may log on with; unless it is set: `json`, `fix`, `nvfix`,
+    /// `xml`, `binary`, `composite-local`, `composite-global`.
+    pub fn message_types<T: Into<String>>(
+        mut self,
+        message_types: impl IntoIterator<Item = T>,
+    ) -> Builder {
+        self.settings.message_types = message_types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The version that clients are told at logon; `5.3.5.0` unless it is set.
+    pub fn server_version(mut self, version: impl Into<String>) -> Builder {
+        self.settings.server_version = version.into();
+        self
+    }
+
+    /// Decides about each logon. Without it, any user and password will do, and the user is not
+    /// kept, as with the default authentication of AMPS.
+    ///
+    /// The closure runs on the thread that reads from the connection: it may take its time, which
+    /// delays that logon and nothing else. It must return, though: the broker waits for it when
+    /// it ends. To leave a logon unanswered, return [`Logon::Ignore`].
+    pub fn authenticate(
+        mut self,
+        decide: impl Fn(&Credentials<'_>) -> Logon + Send + Sync + 'static,
+    ) -> Builder {
+        self.settings.authenticate = Some(Arc::new(decide));
+        self
+    }
+
+    /// Whether two connections may bear one name; they may unless it is set. With AMPS this
+    /// follows from having a transaction log.
+    ///
+    /// If they may not, the same user takes its name over and the older connection is closed;
+    /// another user is refused with `name in use`. Users are known only with
+    /// [`Builder::authenticate`].
+    pub fn unique_client_names(mut self, unique: bool) -> Builder {
+        self.settings.unique_client_names = unique;
+        self
+    }
+
+    /// How many bytes may wait for a client that does not read, before its connection is closed;
+    /// 256 MiB unless it is set.
+    pub fn output_limit(mut self, bytes: usize) -> Builder {
+        self.settings.output_limit = bytes;
+        self
+    }
+
+    /// After how many silent heartbeat intervals a connection is closed; 3 unless it is set.
+    pub fn heartbeat_tolerance(mut self, intervals: u32) -> Builder {
+        self.settings.heartbeat_tolerance = intervals;
+        self
+    }
+
+    /// Whether to keep every frame that clients send, for [`Broker::frames_from`].
+    pub fn record_frames(mut self, record: bool) -> Builder {
+        self.settings.record_frames = record;
+        self
+    }
+
+    /// Starts the broker: it listens when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Topic`] or [`BrokerError::Setting`] for what cannot work as configured,
+    /// [`BrokerError::Listen`] if the address cannot be bound.
+    pub fn start(self) -> Result<Broker, BrokerError> {
+        if self.settings.message_types.is_empty() {
+            return Err(BrokerError::Setting("no message type".to_owned()));
+        }
+        Broker::start(self.settings)
+    }
+}

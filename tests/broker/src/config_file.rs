@@ -1,0 +1,139 @@
+//! The configuration file of the program.
+
+use crate::builder::Builder;
+use crate::config::TopicConfig;
+use crate::error::BrokerError;
+use serde::Deserialize;
+use std::path::Path;
+
+/// What the file may say; anything else in it is an error.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    message_types: Option<Vec<String>>,
+    server_version: Option<String>,
+    unique_client_names: Option<bool>,
+    output_limit: Option<usize>,
+    heartbeat_tolerance: Option<u32>,
+    #[serde(default)]
+    topics: Vec<Topic>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Topic {
+    name: String,
+    message_type: Option<String>,
+    key: Option<Vec<String>>,
+    #[serde(default)]
+    explicit_keys: bool,
+}
+
+impl Topic {
+    fn config(self) -> Result<TopicConfig, String> {
+        let config = match (self.key, self.explicit_keys) {
+            (Some(paths), false) => TopicConfig::sow(&self.name, paths),
+            (None, true) => TopicConfig::sow_with_explicit_keys(&self.name),
+            _ => {
+                return Err(format!(
+                    "topic {}: say either \"key\" or \"explicit_keys\": true",
+                    self.name
+                ));
+            }
+        };
+        Ok(match self.message_type {
+            Some(message_type) => config.message_type(message_type),
+            None => config,
+        })
+    }
+}
+
+impl Builder {
+    /// Takes over what a JSON file says; what it does not say stays as it is.
+    ///
+    /// ```json
+    /// {
+    ///   "message_types": ["json", "binary"],
+    ///   "server_version": "5.3.5.0",
+    ///   "unique_client_names": false,
+    ///   "output_limit": 268435456,
+    ///   "heartbeat_tolerance": 3,
+    ///   "topics": [
+    ///     { "name": "orders", "key": ["/id"] },
+    ///     { "name": "blobs", "message_type": "binary", "explicit_keys": true }
+    ///   ]
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::ConfigFile`] if the file cannot be read, is no such JSON, or has an entry
+    /// that is not listed above.
+    pub fn config_file(self, file: impl AsRef<Path>) -> Result<Builder, BrokerError> {
+        let path = file.as_ref();
+        let failed = |problem: String| BrokerError::ConfigFile {
+            file: path.display().to_string(),
+            problem,
+        };
+        let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let file = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
+        self.take_over(file).map_err(failed)
+    }
+
+    fn take_over(mut self, file: File) -> Result<Builder, String> {
+        if let Some(types) = file.message_types {
+            self = self.message_types(types);
+        }
+        if let Some(version) = file.server_version {
+            self = self.server_version(version);
+        }
+        if let Some(unique) = file.unique_client_names {
+            self = self.unique_client_names(unique);
+        }
+        if let Some(bytes) = file.output_limit {
+            self = self.output_limit(bytes);
+        }
+        if let Some(intervals) = file.heartbeat_tolerance {
+            self = self.heartbeat_tolerance(intervals);
+        }
+        for topic in file.topics {
+            self = self.topic(topic.config()?);
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Builder, String> {
+        let file = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        Builder::default().take_over(file)
+    }
+
+    #[test]
+    fn a_file_sets_what_it_says_and_leaves_the_rest() {
+        let builder = read(
+            r#"{"message_types":["json","binary"],"topics":[
+                {"name":"orders","key":["/id"]},
+                {"name":"blobs","message_type":"binary","explicit_keys":true}]}"#,
+        );
+        assert!(builder.unwrap().start().is_ok());
+        assert!(read("{}").is_ok());
+    }
+
+    #[test]
+    fn a_file_with_anything_unknown_or_contradictory_is_refused() {
+        for text in [
+            "",
+            "[]",
+            r#"{"topic":[]}"#,
+            r#"{"topics":[{"name":"x"}]}"#,
+            r#"{"topics":[{"name":"x","key":["/id"],"explicit_keys":true}]}"#,
+            r#"{"topics":[{"name":"x","keys":["/id"]}]}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

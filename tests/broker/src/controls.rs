@@ -1,0 +1,225 @@
+//! What tests can see and disturb.
+
+use crate::engine::Engine;
+use crate::server::Broker;
+use std::time::{Duration, Instant};
+
+/// What the broker knows at one instant; see [`Broker::wait_until`].
+pub struct State<'a> {
+    engine: &'a Engine,
+}
+
+impl State<'_> {
+    /// The names of the clients that are logged on, sorted.
+    pub fn client_names(&self) -> Vec<String> {
+        let mut names = self
+            .engine
+            .clients
+            .values()
+            .filter_map(|client| Some(client.identity.as_ref()?.name.clone()))
+            .collect::<Vec<_>>();
+        names.sort();
+        names
+    }
+
+    /// How many connections there are, logged on or not.
+    pub fn connection_count(&self) -> usize {
+        self.engine.clients.len()
+    }
+
+    /// How many subscriptions were made with this topic, as the clients wrote it.
+    pub fn subscription_count(&self, topic: &str) -> usize {
+        self.subscriptions()
+            .filter(|subscription| *subscription.topic == *topic.as_bytes())
+            .count()
+    }
+
+    /// True if a client of this name has a subscription of this id.
+    pub fn has_subscription(&self, client_name: &str, sub_id: &str) -> bool {
+        self.engine.clients.values().any(|client| {
+            matches!(&client.identity, Some(one) if one.name == client_name)
+                && client.subscriptions.contains_key(sub_id.as_bytes())
+        })
+    }
+
+    /// How many messages were published to the topic and accepted.
+    pub fn published_count(&self, topic: &str) -> u64 {
+        self.engine
+            .topics
+            .named(topic)
+            .map(|topic| topic.published)
+            .sum()
+    }
+
+    /// How many records the topic keeps.
+    pub fn record_count(&self, topic: &str) -> u64 {
+        self.engine
+            .topics
+            .named(topic)
+            .filter_map(|topic| topic.sow.as_ref())
+            .map(|sow| sow.len())
+            .sum()
+    }
+
+    fn subscriptions(&self) -> impl Iterator<Item = &crate::topic::Subscription> {
+        self.engine
+            .clients
+            .values()
+            .flat_map(|client| client.subscriptions.values())
+            .map(|subscription| &**subscription)
+    }
+}
+
+/// For tests: looking in from outside, and causing trouble.
+impl Broker {
+    /// Waits until a condition holds; false if it did not within `timeout`.
+    ///
+    /// The condition is looked at whenever something may have changed, with the broker's lock
+    /// held: it must ask the state and not the broker.
+    ///
+    /// ```
+    /// # use amps_broker::Broker;
+    /// # use std::time::Duration;
+    /// # fn main() -> Result<(), amps_broker::BrokerError> {
+    /// let broker = Broker::builder().start()?;
+    /// let quiet = |state: &amps_broker::State<'_>| state.connection_count() == 0;
+    /// assert!(broker.wait_until(Duration::from_secs(1), quiet));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn wait_until(
+        &self,
+        timeout: Duration,
+        mut condition: impl FnMut(&State<'_>) -> bool,
+    ) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut engine = self.shared.engine.lock();
+        engine.watchers += 1;
+        let met = loop {
+            if condition(&State { engine: &engine }) {
+                break true;
+            }
+            let wait = self.shared.changed.wait_until(&mut engine, deadline);
+            if wait.timed_out() {
+                break condition(&State { engine: &engine });
+            }
+        };
+        engine.watchers -= 1;
+        met
+    }
+
+    /// Waits until some client has subscribed with this topic, as it wrote it.
+    #[must_use]
+    pub fn wait_for_subscription(&self, topic: &str, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.subscription_count(topic) > 0)
+    }
+
+    /// Waits until a client of this name is logged on.
+    #[must_use]
+    pub fn wait_for_client(&self, name: &str, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| {
+            state.client_names().iter().any(|known| known == name)
+        })
+    }
+
+    /// Waits until this many messages were published to the topic.
+    #[must_use]
+    pub fn wait_for_published(&self, topic: &str, count: u64, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.published_count(topic) >= count)
+    }
+
+    /// The names of the clients that are logged on, sorted.
+    pub fn client_names(&self) -> Vec<String> {
+        self.look(|state| state.client_names())
+    }
+
+    /// How many connections there are, logged on or not.
+    pub fn connection_count(&self) -> usize {
+        self.look(|state| state.connection_count())
+    }
+
+    /// How many subscriptions were made with this topic, as the clients wrote it.
+    pub fn subscription_count(&self, topic: &str) -> usize {
+        self.look(|state| state.subscription_count(topic))
+    }
+
+    /// How many messages were published to the topic and accepted.
+    pub fn published_count(&self, topic: &str) -> u64 {
+        self.look(|state| state.published_count(topic))
+    }
+
+    /// How many records the topic keeps.
+    pub fn record_count(&self, topic: &str) -> u64 {
+        self.look(|state| state.record_count(topic))
+    }
+
+    /// Every frame that clients of this name sent, the logon included, without their lengths;
+    /// also of connections that have ended. Empty unless
+    /// [`record_frames`](crate::Builder::record_frames) is set.
+    pub fn frames_from(&self, client_name: &str) -> Vec<Vec<u8>> {
+        let engine = self.shared.engine.lock();
+        engine
+            .recordings
+            .values()
+            .filter(|recording| recording.name.as_deref() == Some(client_name))
+            .flat_map(|recording| recording.frames.iter().cloned())
+            .collect()
+    }
+
+    /// Cuts the connections of a client, as a network failure would; says how many there were.
+    pub fn disconnect_client(&self, name: &str) -> usize {
+        let mut turn = self.shared.turn();
+        let connections = turn.named(name);
+        for connection in &connections {
+            turn.disconnect(connection.id(), "cut by a test");
+        }
+        connections.len()
+    }
+
+    /// Stops reading from a client, so that its writes pile up; says how many connections that
+    /// concerns. What one read had already fetched is not carried out before
+    /// [`Broker::resume_client`]. Heartbeats of the client are not missed meanwhile.
+    pub fn stall_client(&self, name: &str) -> usize {
+        self.each(name, |connection| connection.set_stalled(true))
+    }
+
+    /// Reads from a client again.
+    pub fn resume_client(&self, name: &str) -> usize {
+        self.each(name, |connection| connection.set_stalled(false))
+    }
+
+    /// Stops writing to a client, heartbeats included; says how many connections that concerns.
+    /// What would be written waits.
+    pub fn mute_client(&self, name: &str) -> usize {
+        self.each(name, |connection| connection.set_muted(true))
+    }
+
+    /// Writes to a client again.
+    pub fn unmute_client(&self, name: &str) -> usize {
+        self.each(name, |connection| connection.set_muted(false))
+    }
+
+    /// Sends bytes to a client as they are, be they frames or not; says to how many connections.
+    pub fn send_raw(&self, name: &str, bytes: &[u8]) -> usize {
+        let mut turn = self.shared.turn();
+        let connections = turn.named(name);
+        for connection in &connections {
+            turn.send(connection, |out| out.extend_from_slice(bytes));
+        }
+        connections.len()
+    }
+
+    fn each(&self, name: &str, action: impl Fn(&crate::server::Connection)) -> usize {
+        let connections = self.shared.engine.lock().named(name);
+        for connection in &connections {
+            action(connection);
+        }
+        connections.len()
+    }
+
+    fn look<T>(&self, question: impl FnOnce(&State<'_>) -> T) -> T {
+        let engine = self.shared.engine.lock();
+        question(&State { engine: &engine })
+    }
+}

@@ -1,0 +1,242 @@
+//! What the broker knows, under one lock.
+
+use crate::config::Settings;
+use crate::error::BrokerError;
+use crate::server::{Connection, Shared, Task, Timers, Wakes};
+use crate::topic::{Subscription, Topics};
+use parking_lot::MutexGuard;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Who a client said it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    /// Empty unless logons are authenticated.
+    pub(crate) user: String,
+}
+
+/// The state of one connection.
+pub(crate) struct Client {
+    pub(crate) connection: Arc<Connection>,
+    /// Set by the logon.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) subscriptions: FxHashMap<Box<[u8]>, Arc<Subscription>>,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+/// The heartbeat timer of a client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Heartbeat {
+    pub(crate) interval: Duration,
+    /// Counts the starts; 0 is never started.
+    pub(crate) generation: u64,
+}
+
+/// What one connection sent.
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub(crate) name: Option<String>,
+    pub(crate) frames: Vec<Vec<u8>>,
+}
+
+/// Everything that commands read and change.
+pub(crate) struct Engine {
+    /// By connection.
+    pub(crate) clients: FxHashMap<u64, Client>,
+    pub(crate) topics: Topics,
+    pub(crate) timers: Timers,
+    /// Writers to wake at the end of the turn.
+    pub(crate) wakes: Wakes,
+    /// By connection, kept after its end; only if frames are recorded.
+    pub(crate) recordings: BTreeMap<u64, Recording>,
+    /// How many threads wait for a state.
+    pub(crate) watchers: usize,
+    /// The broker ends.
+    pub(crate) stopping: bool,
+    heartbeat_tolerance: u32,
+}
+
+impl Engine {
+    pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
+        Ok(Engine {
+            clients: FxHashMap::default(),
+            topics: Topics::configure(&settings.message_types, &settings.topics)?,
+            timers: Timers::default(),
+            wakes: Wakes::new(),
+            recordings: BTreeMap::new(),
+            watchers: 0,
+            stopping: false,
+            heartbeat_tolerance: settings.heartbeat_tolerance,
+        })
+    }
+
+    /// Takes in a connection; false if the broker ends.
+    pub(crate) fn arrived(&mut self, connection: &Arc<Connection>) -> bool {
+        if self.stopping {
+            return false;
+        }
+        self.clients.insert(
+            connection.id(),
+            Client {
+                connection: connection.clone(),
+                identity: None,
+                subscriptions: FxHashMap::default(),
+                heartbeat: Heartbeat::default(),
+            },
+        );
+        true
+    }
+
+    /// Notes who a connection belongs to.
+    pub(crate) fn introduce(&mut self, connection: u64, identity: Identity) {
+        if let Some(recording) = self.recordings.get_mut(&connection) {
+            recording.name = Some(identity.name.clone());
+        }
+        if let Some(client) = self.clients.get_mut(&connection) {
+            client.identity = Some(identity);
+        }
+    }
+
+    /// Forgets a connection and what it subscribed to.
+    pub(crate) fn forget(&mut self, connection: u64) {
+        if let Some(client) = self.clients.remove(&connection)
+            && !client.subscriptions.is_empty()
+        {
+            self.topics.forget(connection);
+        }
+    }
+
+    /// Closes a connection and forgets it at once, not when its threads notice.
+    pub(crate) fn disconnect(&mut self, connection: u64, reason: &str) {
+        if let Some(client) = self.clients.get(&connection) {
+            client.connection.close(reason);
+        }
+        self.forget(connection);
+    }
+
+    /// Closes every connection and accepts none.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
+        for client in self.clients.values() {
+            client.connection.close("the broker ends");
+        }
+    }
+
+    /// The connections that are logged on under this name.
+    pub(crate) fn named(&self, name: &str) -> Vec<Arc<Connection>> {
+        self.clients
+            .values()
+            .filter(|client| matches!(&client.identity, Some(one) if one.name == name))
+            .map(|client| client.connection.clone())
+            .collect()
+    }
+
+    /// Adds to the output of a connection.
+    pub(crate) fn send(&mut self, to: &Arc<Connection>, write: impl FnOnce(&mut Vec<u8>)) {
+        to.send(&mut self.wakes, write);
+    }
+
+    /// Keeps a frame for tests to look at.
+    pub(crate) fn record(&mut self, connection: u64, frame: &[u8]) {
+        let recording = self.recordings.entry(connection).or_default();
+        recording.frames.push(frame.to_vec());
+    }
+
+    /// Does what is due.
+    pub(crate) fn perform(&mut self, task: Task, now: Instant) {
+        match task {
+            Task::Heartbeat {
+                connection,
+                generation,
+            } => self.beat(connection, generation, now),
+        }
+    }
+
+    fn beat(&mut self, connection: u64, generation: u64, now: Instant) {
+        let Some(client) = self.clients.get(&connection) else {
+            return;
+        };
+        let Heartbeat {
+            interval,
+            generation: current,
+        } = client.heartbeat;
+        if generation != current {
+            return;
+        }
+        if client.connection.silence() > interval.saturating_mul(self.heartbeat_tolerance) {
+            self.disconnect(connection, "heartbeat");
+            return;
+        }
+        let to = client.connection.clone();
+        crate::session::send_beat(self, &to);
+        self.timers.add(
+            now + interval,
+            Task::Heartbeat {
+                connection,
+                generation,
+            },
+        );
+    }
+}
+
+/// The engine's lock, held for one batch of commands.
+///
+/// When the turn ends, the writers of all connections that got something are woken, once each.
+pub(crate) struct Turn<'a> {
+    shared: &'a Shared,
+    engine: MutexGuard<'a, Engine>,
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(shared: &'a Shared, engine: MutexGuard<'a, Engine>) -> Turn<'a> {
+        Turn { shared, engine }
+    }
+
+    /// Wakes whoever waits for what happened so far.
+    pub(crate) fn settle(&mut self) {
+        for connection in self.engine.wakes.drain(..) {
+            connection.wake();
+        }
+        if self.engine.timers.take_changed() {
+            self.shared.timer.notify_one();
+        }
+        if self.engine.watchers > 0 {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// The guard, to wait with.
+    pub(crate) fn guard(&mut self) -> &mut MutexGuard<'a, Engine> {
+        &mut self.engine
+    }
+
+    /// Keeps the frame of a request, if frames are kept.
+    pub(crate) fn record_if_wanted(&mut self, connection: u64, frame: &[u8]) {
+        if self.shared.settings.record_frames {
+            self.engine.record(connection, frame);
+        }
+    }
+}
+
+impl Deref for Turn<'_> {
+    type Target = Engine;
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl DerefMut for Turn<'_> {
+    fn deref_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}

@@ -1,0 +1,171 @@
+//! One connection, as everybody but its own threads sees it.
+
+use super::outbox::{Appended, Outbox};
+use parking_lot::{Condvar, Mutex};
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Connections whose writers have to be woken when the batch at hand is complete.
+pub(crate) type Wakes = Vec<Arc<Connection>>;
+
+/// A socket and what waits to be written to it.
+pub(crate) struct Connection {
+    id: u64,
+    peer: SocketAddr,
+    socket: TcpStream,
+    outbox: Outbox,
+    closed: AtomicBool,
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    last_input: AtomicU64,
+    stalled: Mutex<bool>,
+    resumed: Condvar,
+}
+
+impl Connection {
+    pub(crate) fn new(id: u64, socket: TcpStream, peer: SocketAddr, limit: usize) -> Connection {
+        Connection {
+            id,
+            peer,
+            socket,
+            outbox: Outbox::new(limit),
+            closed: AtomicBool::new(false),
+            opened: Instant::now(),
+            last_input: AtomicU64::new(0),
+            stalled: Mutex::new(false),
+            resumed: Condvar::new(),
+        }
+    }
+
+    /// Unique in this broker.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Adds to the output. A client that lets too much pile up loses its connection.
+    #[inline]
+    pub(crate) fn send(
+        self: &Arc<Connection>,
+        wakes: &mut Wakes,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        match self.outbox.append(write) {
+            Appended::Nothing => {}
+            Appended::Wake => wakes.push(self.clone()),
+            Appended::Overflow => self.close("slow client"),
+        }
+    }
+
+    /// Wakes the writer.
+    pub(crate) fn wake(&self) {
+        self.outbox.wake();
+    }
+
+    /// Lets what is pending go out, then closes our side.
+    pub(crate) fn finish(&self) {
+        self.outbox.finish();
+    }
+
+    /// After [`Connection::finish`]: waits until everything is out, or `patience` is over.
+    pub(super) fn wait_written(&self, patience: Duration) {
+        self.outbox.wait_written(patience);
+    }
+
+    /// Ends the connection now. Its threads notice and end.
+    pub(crate) fn close(&self, reason: &str) {
+        if self.closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        log::info!("connection {} from {}: {reason}", self.id, self.peer);
+        self.outbox.close();
+        self.set_stalled(false);
+        // Fails if the peer was faster; closed it is all the same.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// True once [`Connection::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Stops or resumes reading.
+    pub(crate) fn set_stalled(&self, stalled: bool) {
+        *self.stalled.lock() = stalled;
+        self.resumed.notify_all();
+    }
+
+    /// Stops or resumes writing.
+    pub(crate) fn set_muted(&self, muted: bool) {
+        self.outbox.set_muted(muted);
+    }
+
+    /// How long nothing has come from the client. A connection that we do not read from on
+    /// purpose is never silent.
+    pub(crate) fn silence(&self) -> Duration {
+        if *self.stalled.lock() {
+            return Duration::ZERO;
+        }
+        let last = Duration::from_millis(self.last_input.load(Ordering::Relaxed));
+        self.opened.elapsed().saturating_sub(last)
+    }
+
+    /// Reads once; waits while the connection is stalled.
+    pub(super) fn read(&self, space: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match (&self.socket).read(space) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => {
+                    self.wait_while_stalled();
+                    self.note_input();
+                    return read;
+                }
+            }
+        }
+    }
+
+    fn wait_while_stalled(&self) {
+        let mut stalled = self.stalled.lock();
+        while *stalled && !self.is_closed() {
+            self.resumed.wait(&mut stalled);
+        }
+    }
+
+    fn note_input(&self) {
+        let now = self.opened.elapsed().as_millis();
+        let now = u64::try_from(now).unwrap_or(u64::MAX);
+        self.last_input.store(now, Ordering::Relaxed);
+    }
+
+    /// The body of the writer thread.
+    pub(super) fn write_all(&self) {
+        match self.outbox.drain(&self.socket) {
+            // Finished: the peer sees the end of the stream after the last frame.
+            Ok(()) => {
+                let _ = self.socket.shutdown(Shutdown::Write);
+            }
+            Err(error) => self.close(&format!("cannot write: {error}")),
+        }
+    }
+
+    /// Reads and drops what the peer still sends, until it closes or `patience` is over.
+    ///
+    /// Closing a socket with unread input makes the kernel reset the connection, and the peer
+    /// may then lose the answer that tells it why.
+    pub(super) fn linger(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut dropped = [0; 4096];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            match (&self.socket).read(&mut dropped) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The running broker: its threads and how they end.
+//!
+//! One thread accepts, one keeps time, and each connection has two: one reads and carries out
+//! commands, one writes. Commands are carried out under one lock, the engine's, in the order in
+//! which the readers get it: that is the one total order of `broker-behaviour §1`.
+
+mod connection;
+mod listener;
+mod outbox;
+mod reader;
+mod threads;
+mod timer;
+
+pub(crate) use connection::{Connection, Wakes};
+pub(crate) use timer::{Task, Timers};
+
+use crate::builder::Builder;
+use crate::config::Settings;
+use crate::engine::{Engine, Turn};
+use crate::error::BrokerError;
+use listener::Listener;
+use parking_lot::{Condvar, Mutex};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use threads::Threads;
+
+/// What all threads of a broker share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) engine: Mutex<Engine>,
+    /// Wakes the timer thread; goes with `engine`.
+    pub(crate) timer: Condvar,
+    /// Wakes those who wait for a state; goes with `engine`.
+    pub(crate) changed: Condvar,
+    threads: Threads,
+    last_connection: AtomicU64,
+}
+
+impl Shared {
+    /// Takes the engine's lock. Writers are woken when the turn ends.
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        Turn::new(self, self.engine.lock())
+    }
+
+    /// Starts the threads of a connection.
+    fn welcome(self: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+        let id = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Err(error) = socket.set_nodelay(true) {
+            // The peer is gone already.
+            log::debug!("connection {id} from {peer}: {error}");
+            return;
+        }
+        log::info!("connection {id} from {peer}");
+        let limit = self.settings.output_limit;
+        let connection = Arc::new(Connection::new(id, socket, peer, limit));
+        if !self.turn().arrived(&connection) {
+            return;
+        }
+        let (shared, served) = (self.clone(), connection.clone());
+        match self
+            .threads
+            .start(id, move || reader::serve(&shared, &served))
+        {
+            Ok(true) => {}
+            Ok(false) => self.turn().forget(id),
+            Err(error) => {
+                connection.close(&format!("no thread for it: {error}"));
+                self.turn().forget(id);
+            }
+        }
+    }
+}
+
+/// A running stand-in for an AMPS server.
+///
+/// Dropping it closes every connection and waits for every thread.
+///
+/// ```
+/// use amps_broker::Broker;
+///
+/// # fn main() -> Result<(), amps_broker::BrokerError> {
+/// let broker = Broker::builder().sow_topic("orders", ["/id"]).start()?;
+/// let uri = broker.uri("json");
+/// assert!(uri.starts_with("tcp://127.0.0.1:"));
+/// assert!(uri.ends_with("/amps/json"));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Broker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listener: Mutex<Option<Listener>>,
+    address: SocketAddr,
+    timer: Option<JoinHandle<()>>,
+}
+
+impl Broker {
+    /// A broker to be set up: on a free port of this machine, with no topics configured.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn start(settings: Settings) -> Result<Broker, BrokerError> {
+        let engine = Engine::new(&settings)?;
+        let shared = Arc::new(Shared {
+            settings,
+            engine: Mutex::new(engine),
+            timer: Condvar::new(),
+            changed: Condvar::new(),
+            threads: Threads::default(),
+            last_connection: AtomicU64::new(0),
+        });
+        let listener = Listener::start(&shared.settings.listen, shared.clone())?;
+        let timed = shared.clone();
+        let timer = thread::Builder::new()
+            .name("broker-timer".to_owned())
+            .spawn(move || timer::run(&timed))
+            .map_err(BrokerError::Thread)?;
+        Ok(Broker {
+            address: listener.address(),
+            listener: Mutex::new(Some(listener)),
+            shared,
+            timer: Some(timer),
+        })
+    }
+
+    /// The address that the broker listens on, with the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a client connects to, such as `tcp://127.0.0.1:9007/amps/json`.
+    pub fn uri(&self, message_type: &str) -> String {
+        format!(
+            "tcp://{}/amps/{message_type}",
+            listener::reachable(self.address)
+        )
+    }
+
+    /// Closes every connection and waits for every thread, as dropping the broker does.
+    pub fn stop(self) {}
+
+    /// Closes the listening socket: connecting is refused from now on. Connections stay.
+    ///
+    /// Does nothing if the broker is not listening.
+    pub fn stop_listening(&self) {
+        let listener = self.listener.lock().take();
+        drop(listener);
+    }
+
+    /// Listens on the same port again.
+    ///
+    /// Does nothing if the broker is listening.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Listen`] if the port was taken by somebody else meanwhile.
+    pub fn restart_listening(&self) -> Result<(), BrokerError> {
+        let mut listener = self.listener.lock();
+        if listener.is_none() {
+            *listener = Some(Listener::start(
+                &self.address.to_string(),
+                self.shared.clone(),
+            )?);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop_listening();
+        self.shared.turn().stop();
+        self.shared.timer.notify_all();
+        if let Some(timer) = self.timer.take() {
+            let _ = timer.join();
+        }
+        self.shared.threads.join();
+    }
+}

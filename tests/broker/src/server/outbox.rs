@@ -1,0 +1,227 @@
+//! What a connection still has to send: bounded, filled by the engine, emptied by one thread.
+
+use parking_lot::{Condvar, Mutex};
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// A buffer that was larger than this in a burst is let go afterwards.
+const KEEP: usize = 4 << 20;
+
+/// Frames on their way out.
+///
+/// The engine encodes straight into `pending`; the writer thread swaps that with its own buffer
+/// and writes it in one piece. So the lock is never held during a system call, and both buffers
+/// are used again and again.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    ready: Condvar,
+    /// Wakes those who wait for the writer to end.
+    ended: Condvar,
+    limit: usize,
+}
+
+struct State {
+    pending: Vec<u8>,
+    /// How much the writer has taken and not yet written.
+    writing: usize,
+    /// The writer waits and has not been told to go on.
+    idle: bool,
+    muted: bool,
+    phase: Phase,
+    /// The writer will write nothing more.
+    drained: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// What is pending still goes out; nothing is added.
+    Finishing,
+    Closed,
+}
+
+/// What the caller of [`Outbox::append`] has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Nothing,
+    /// Wake the writer, once the batch is complete.
+    Wake,
+    /// Close the connection: its client does not read.
+    Overflow,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize) -> Outbox {
+        Outbox {
+            state: Mutex::new(State {
+                pending: Vec::new(),
+                writing: 0,
+                idle: false,
+                muted: false,
+                phase: Phase::Open,
+                drained: false,
+            }),
+            ready: Condvar::new(),
+            ended: Condvar::new(),
+            limit,
+        }
+    }
+
+    /// Lets `write` add to what is pending.
+    #[inline]
+    pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) -> Appended {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Open {
+            return Appended::Nothing;
+        }
+        write(&mut state.pending);
+        if state.pending.len() + state.writing > self.limit {
+            state.phase = Phase::Closed;
+            state.pending = Vec::new();
+            return Appended::Overflow;
+        }
+        if state.idle {
+            state.idle = false;
+            return Appended::Wake;
+        }
+        Appended::Nothing
+    }
+
+    /// Wakes the writer.
+    pub(crate) fn wake(&self) {
+        self.ready.notify_one();
+    }
+
+    /// Accepts nothing more; what is pending still goes out.
+    pub(crate) fn finish(&self) {
+        let mut state = self.state.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Finishing;
+        }
+        drop(state);
+        self.wake();
+    }
+
+    /// Drops what is pending and ends the writer, unless it is inside a write; that ends with the
+    /// socket.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Closed;
+        state.pending = Vec::new();
+        drop(state);
+        self.wake();
+        self.ended.notify_all();
+    }
+
+    /// Waits until a finished outbox is written out, or closed, or `patience` is over.
+    pub(crate) fn wait_written(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut state = self.state.lock();
+        while !state.drained && state.phase != Phase::Closed {
+            if self.ended.wait_until(&mut state, deadline).timed_out() {
+                return;
+            }
+        }
+    }
+
+    /// Holds back what is pending, or lets it go.
+    pub(crate) fn set_muted(&self, muted: bool) {
+        self.state.lock().muted = muted;
+        self.wake();
+    }
+
+    /// Writes what comes, until the outbox is finished and empty, or closed.
+    ///
+    /// # Errors
+    ///
+    /// That of the socket.
+    pub(crate) fn drain(&self, socket: impl Write) -> io::Result<()> {
+        let result = self.write_out(socket);
+        self.state.lock().drained = true;
+        self.ended.notify_all();
+        result
+    }
+
+    fn write_out(&self, mut socket: impl Write) -> io::Result<()> {
+        let mut taken = Vec::new();
+        loop {
+            if !self.take(&mut taken) {
+                return Ok(());
+            }
+            socket.write_all(&taken)?;
+            if taken.capacity() > KEEP {
+                taken = Vec::new();
+            }
+            taken.clear();
+        }
+    }
+
+    /// Waits for something to write and swaps it into `taken`; false if nothing more will come.
+    fn take(&self, taken: &mut Vec<u8>) -> bool {
+        let mut state = self.state.lock();
+        state.writing = 0;
+        loop {
+            match state.phase {
+                Phase::Closed => return false,
+                Phase::Finishing if state.pending.is_empty() => return false,
+                _ => {}
+            }
+            if !state.pending.is_empty() && !state.muted {
+                break;
+            }
+            state.idle = true;
+            self.ready.wait(&mut state);
+            state.idle = false;
+        }
+        std::mem::swap(&mut state.pending, taken);
+        state.writing = taken.len();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pending_goes_out_in_order_and_a_finished_outbox_ends() {
+        let outbox = Outbox::new(100);
+        for part in [&b"one "[..], b"two "] {
+            let appended = outbox.append(|out| out.extend_from_slice(part));
+            assert_eq!(appended, Appended::Nothing, "nobody waits yet");
+        }
+        outbox.finish();
+        assert_eq!(
+            outbox.append(|out| out.extend_from_slice(b"late")),
+            Appended::Nothing
+        );
+        let mut written = Vec::new();
+        outbox.drain(&mut written).unwrap();
+        assert_eq!(written, b"one two ");
+    }
+
+    #[test]
+    fn an_outbox_beyond_its_limit_is_dropped() {
+        let outbox = Outbox::new(10);
+        assert_eq!(
+            outbox.append(|out| out.extend_from_slice(&[0; 10])),
+            Appended::Nothing
+        );
+        assert_eq!(outbox.append(|out| out.push(0)), Appended::Overflow);
+        assert_eq!(outbox.append(|out| out.push(0)), Appended::Nothing);
+        assert_eq!(outbox.state.lock().pending.capacity(), 0);
+        outbox.drain(Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn what_is_being_written_counts_against_the_limit() {
+        let outbox = Outbox::new(10);
+        outbox.append(|out| out.extend_from_slice(&[0; 8]));
+        let mut taken = Vec::new();
+        assert!(outbox.take(&mut taken));
+        assert_eq!(
+            outbox.append(|out| out.extend_from_slice(&[0; 3])),
+            Appended::Overflow
+        );
+    }
+}

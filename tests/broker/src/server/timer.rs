@@ -1,0 +1,70 @@
+//! What has to happen at a certain time, and the thread that lets it happen.
+
+use super::Shared;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Instant;
+
+/// Something to do later. What it is about may be gone by then; that is no error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Task {
+    /// Beat, and look whether the client beats.
+    Heartbeat {
+        /// The connection.
+        connection: u64,
+        /// Which of the connection's timers this is: starting one anew ends the one before.
+        generation: u64,
+    },
+}
+
+/// The tasks by time.
+#[derive(Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Task)>>,
+    changed: bool,
+}
+
+impl Timers {
+    pub(crate) fn add(&mut self, at: Instant, task: Task) {
+        self.heap.push(Reverse((at, task)));
+        self.changed = true;
+    }
+
+    /// The next task that is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Task> {
+        match self.heap.peek() {
+            Some(Reverse((at, _))) if *at <= now => self.heap.pop().map(|Reverse((_, task))| task),
+            _ => None,
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// True if tasks were added since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+/// The body of the thread.
+pub(super) fn run(shared: &Shared) {
+    loop {
+        let mut turn = shared.turn();
+        if turn.stopping {
+            return;
+        }
+        let now = Instant::now();
+        while let Some(task) = turn.timers.due(now) {
+            turn.perform(task, now);
+        }
+        turn.settle();
+        match turn.timers.next() {
+            Some(at) => {
+                shared.timer.wait_until(turn.guard(), at);
+            }
+            None => shared.timer.wait(turn.guard()),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What one connection may do: the commands, one module per kind.
+
+mod delete;
+mod heartbeat;
+mod logon;
+mod publish;
+mod query;
+mod subscribe;
+
+pub(crate) use heartbeat::send_beat;
+
+use crate::ack::{Ack, Kind, Status};
+use crate::engine::{Engine, Turn};
+use crate::reason::{Refusal, text};
+use crate::request::Request;
+use crate::server::{Connection, Shared};
+use amps_core::protocol::{Field, FrameBuffer};
+use amps_core::{AckType, CommandType};
+use std::sync::Arc;
+
+/// How a connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Flow {
+    Continue,
+    /// What is pending goes out, then the connection is closed.
+    Finish,
+}
+
+/// What the reader of a connection knows about it.
+pub(crate) struct Session {
+    connection: Arc<Connection>,
+    /// The place of the message type in the settings, once logged on.
+    message_type: Option<usize>,
+}
+
+impl Session {
+    pub(crate) fn new(connection: Arc<Connection>) -> Session {
+        Session {
+            connection,
+            message_type: None,
+        }
+    }
+
+    /// Carries out every complete frame that was read.
+    ///
+    /// They share one turn, so that the lock is taken and the writers are woken once per read,
+    /// however many frames came with it.
+    pub(crate) fn process(&mut self, shared: &Shared, frames: &mut FrameBuffer) -> Flow {
+        let mut turn = None;
+        loop {
+            let frame = match frames.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Flow::Continue,
+                Err(error) => return self.hang_up(&error),
+            };
+            let engine = turn.get_or_insert_with(|| shared.turn());
+            if self.connection.is_closed() {
+                return Flow::Finish;
+            }
+            engine.record_if_wanted(self.connection.id(), &frame);
+            let request = match Request::parse(&frame) {
+                Ok(request) => request,
+                Err(error) => return self.hang_up(&error),
+            };
+            let flow = if request.command == CommandType::Logon {
+                // The hook that decides about logons may take its time.
+                drop(turn.take());
+                self.logon(shared, &request)
+            } else {
+                self.execute(engine, &request)
+            };
+            if flow != Flow::Continue {
+                return flow;
+            }
+        }
+    }
+
+    /// What cannot be read cannot be answered: only this connection ends.
+    fn hang_up(&self, error: &dyn std::fmt::Display) -> Flow {
+        log::warn!("connection {}: {error}", self.connection.id());
+        Flow::Finish
+    }
+
+    fn execute(&self, turn: &mut Turn<'_>, request: &Request<'_>) -> Flow {
+        let Some(message_type) = self.message_type else {
+            let refusal = Refusal::new(text::LOGON_REQUIRED, "the first command must be logon");
+            self.refuse(turn, request, &refusal);
+            return Flow::Finish;
+        };
+        if request.wants(AckType::RECEIVED) {
+            self.acknowledge(turn, request, Kind::Received);
+        }
+        let done = match request.command {
+            CommandType::Publish => self.publish(turn, message_type, request),
+            CommandType::Subscribe => self.subscribe(turn, message_type, request),
+            CommandType::Sow => self.sow(turn, message_type, request),
+            CommandType::SowAndSubscribe => self.sow_and_subscribe(turn, message_type, request),
+            CommandType::Unsubscribe => self.unsubscribe(turn, request),
+            CommandType::SowDelete => self.sow_delete(turn, message_type, request),
+            CommandType::Flush => {
+                self.flush(turn, request);
+                Ok(())
+            }
+            CommandType::Heartbeat => self.heartbeat(turn, request),
+            CommandType::StartTimer | CommandType::StopTimer => {
+                self.processed(turn, request);
+                Ok(())
+            }
+            CommandType::DeltaPublish
+            | CommandType::DeltaSubscribe
+            | CommandType::SowAndDeltaSubscribe => Err(Refusal::new(
+                text::UNKNOWN_COMMAND,
+                format!("{} is not supported yet", request.command),
+            )),
+            _ => {
+                let name = request.lossy(Field::Command);
+                let refusal = Refusal::new(text::UNKNOWN_COMMAND, format!("command {name:?}"));
+                self.refuse(turn, request, &refusal);
+                return Flow::Finish;
+            }
+        };
+        if let Err(refusal) = done {
+            self.refuse(turn, request, &refusal);
+        }
+        Flow::Continue
+    }
+
+    /// Every earlier command of this connection is done when this one is looked at, as the
+    /// commands of a connection are carried out one after the other.
+    fn flush(&self, engine: &mut Engine, request: &Request<'_>) {
+        for (wanted, kind) in [
+            (AckType::PROCESSED, Kind::Processed),
+            (AckType::COMPLETED, Kind::Completed),
+            (AckType::PERSISTED, Kind::Persisted),
+        ] {
+            if request.wants(wanted) {
+                self.acknowledge(engine, request, kind);
+            }
+        }
+    }
+
+    /// The `processed` acknowledgement of success, if it was asked for.
+    fn processed(&self, engine: &mut Engine, request: &Request<'_>) {
+        if request.wants(AckType::PROCESSED) {
+            self.acknowledge(engine, request, Kind::Processed);
+        }
+    }
+
+    /// A success that says nothing but which command it is for.
+    fn acknowledge(&self, engine: &mut Engine, request: &Request<'_>, kind: Kind) {
+        let ack = Ack {
+            command_id: &request.text(Field::CommandId),
+            kind,
+            ..Ack::default()
+        };
+        engine.send(&self.connection, |out| ack.write(out));
+    }
+
+    /// Refuses a command: with `processed`, if that was asked for; publishes and deletes also with
+    /// `persisted`, by which a publish store learns of it. Nobody else is told
+    /// (`commands.md`, first section), so the log is.
+    fn refuse(&self, engine: &mut Engine, request: &Request<'_>, refusal: &Refusal) {
+        log::debug!(
+            "connection {}: {} refused: {}: {}",
+            self.connection.id(),
+            request.command,
+            refusal.reason,
+            refusal.why
+        );
+        let stored = request.command.needs_sequence_number();
+        for (wanted, kind) in [
+            (AckType::PROCESSED, Kind::Processed),
+            (AckType::PERSISTED, Kind::Persisted),
+        ] {
+            if !request.wants(wanted) || (kind == Kind::Persisted && !stored) {
+                continue;
+            }
+            let ack = Ack {
+                command_id: &request.text(Field::CommandId),
+                sequence: request.number(Field::Sequence).filter(|_| stored),
+                kind,
+                status: Status::Failure,
+                reason: refusal.reason.as_bytes(),
+                ..Ack::default()
+            };
+            engine.send(&self.connection, |out| ack.write(out));
+        }
+    }
+}
