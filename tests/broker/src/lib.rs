@@ -34,7 +34,7 @@
 //! | bookmarks, replay, history, the transaction log | `invalid bookmark`; an option: `invalid options` |
 //! | `orderby`, `skip_n`, pagination | `invalid order by`, `invalid options` |
 //! | out-of-focus messages, conflation, select lists, projection, `rate`, `pause`, `max_backlog` | `invalid options` |
-//! | `replace` on `sow_and_subscribe`, if the id is in use | `subid in use` |
+//! | `replace` on `sow_and_subscribe`, if the id is in use | `invalid options` |
 //! | `delta_publish`, `delta_subscribe`, `sow_and_delta_subscribe` | `unknown command`; the connection stays |
 //! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
 //! | keys out of messages that are not JSON | the broker does not start |
