@@ -72,6 +72,8 @@
 //! - `heartbeat` takes fractions of a second, and `stop`. A client is silent for too long after
 //!   three intervals.
 //! - An empty filter is none. `1=1` is understood everywhere.
+//! - A topic that somebody named once is remembered, with its count of messages, until the broker
+//!   ends.
 //! - A client that closes its sending side gets what is still under way, for at most a second.
 //!
 //! # Threads

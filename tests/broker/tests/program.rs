@@ -3,7 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test fails by panicking, in its helpers too"
+    reason = "a test fails by panicking, in the functions it shares too"
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
