@@ -15,6 +15,7 @@ use std::time::Instant;
 
 const MESSAGES: usize = 1_000_000;
 const ROUNDS: usize = 3;
+const ROUND_TRIPS: u32 = 20_000;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -38,7 +39,58 @@ fn main() -> Result<()> {
             broker / bulk
         );
     }
+    let (bare, through) = (echo(&frame)?, round_trip(&frame)?);
+    println!("round trip: bare {bare:.1} us, through the broker {through:.1} us");
     Ok(())
+}
+
+/// Microseconds per round trip to a thread that sends back what it reads.
+fn echo(frame: &[u8]) -> Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let socket = TcpStream::connect(listener.local_addr()?)?;
+    let (mut peer, _) = listener.accept()?;
+    peer.set_nodelay(true)?;
+    let echo = thread::spawn(move || -> io::Result<()> {
+        let mut buffer = vec![0; 4096];
+        loop {
+            let count = peer.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(());
+            }
+            peer.write_all(&buffer[..count])?;
+        }
+    });
+    let time = ping(socket, frame)?;
+    echo.join().map_err(|_| "the echo failed")??;
+    Ok(time)
+}
+
+/// Microseconds from a publish to the message's coming back to its publisher.
+fn round_trip(frame: &[u8]) -> Result<f64> {
+    let broker = Broker::builder().start()?;
+    let socket = log_on(broker.address(), "both")?;
+    command(
+        &socket,
+        br#"{"c":"subscribe","cid":"1","t":"orders","a":"processed"}"#,
+    )?;
+    ping(socket, frame)
+}
+
+fn ping(mut socket: TcpStream, frame: &[u8]) -> Result<f64> {
+    socket.set_nodelay(true)?;
+    let mut frames = FrameBuffer::default();
+    let start = Instant::now();
+    for _ in 0..ROUND_TRIPS {
+        socket.write_all(frame)?;
+        while frames.next_frame()?.is_none() {
+            let count = socket.read(frames.space())?;
+            if count == 0 {
+                return Err("the stream ended early".into());
+            }
+            frames.advance(count);
+        }
+    }
+    Ok(start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUND_TRIPS))
 }
 
 /// Millions of messages per second from the first byte written to the last frame received.

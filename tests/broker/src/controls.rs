@@ -169,12 +169,13 @@ impl Broker {
 
     /// Cuts the connections of a client, as a network failure would; says how many there were.
     pub fn disconnect_client(&self, name: &str) -> usize {
-        let mut turn = self.shared.turn();
-        let connections = turn.named(name);
-        for connection in &connections {
-            turn.disconnect(connection.id(), "cut by a test");
-        }
-        connections.len()
+        self.shared.turn(|engine| {
+            let connections = engine.named(name);
+            for connection in &connections {
+                engine.disconnect(connection.id(), "cut by a test");
+            }
+            connections.len()
+        })
     }
 
     /// Stops reading from a client, so that its writes pile up; says how many connections that
@@ -202,12 +203,13 @@ impl Broker {
 
     /// Sends bytes to a client as they are, be they frames or not; says to how many connections.
     pub fn send_raw(&self, name: &str, bytes: &[u8]) -> usize {
-        let mut turn = self.shared.turn();
-        let connections = turn.named(name);
-        for connection in &connections {
-            turn.send(connection, |out| out.extend_from_slice(bytes));
-        }
-        connections.len()
+        self.shared.turn(|engine| {
+            let connections = engine.named(name);
+            for connection in &connections {
+                engine.send(connection, |out| out.extend_from_slice(bytes));
+            }
+            connections.len()
+        })
     }
 
     fn each(&self, name: &str, action: impl Fn(&crate::server::Connection)) -> usize {

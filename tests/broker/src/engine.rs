@@ -2,12 +2,10 @@
 
 use crate::config::Settings;
 use crate::error::BrokerError;
-use crate::server::{Connection, Shared, Task, Timers, Wakes};
+use crate::server::{Connection, Task, Timers, Wakes};
 use crate::topic::{Subscription, Topics};
-use parking_lot::MutexGuard;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,7 +47,7 @@ pub(crate) struct Engine {
     pub(crate) clients: FxHashMap<u64, Client>,
     pub(crate) topics: Topics,
     pub(crate) timers: Timers,
-    /// Writers to wake at the end of the turn.
+    /// Connections to flush when the turn is over.
     pub(crate) wakes: Wakes,
     /// By connection, kept after its end; only if frames are recorded.
     pub(crate) recordings: BTreeMap<u64, Recording>,
@@ -180,63 +178,5 @@ impl Engine {
                 generation,
             },
         );
-    }
-}
-
-/// The engine's lock, held for one batch of commands.
-///
-/// When the turn ends, the writers of all connections that got something are woken, once each.
-pub(crate) struct Turn<'a> {
-    shared: &'a Shared,
-    engine: MutexGuard<'a, Engine>,
-}
-
-impl<'a> Turn<'a> {
-    pub(crate) fn new(shared: &'a Shared, engine: MutexGuard<'a, Engine>) -> Turn<'a> {
-        Turn { shared, engine }
-    }
-
-    /// Wakes whoever waits for what happened so far.
-    pub(crate) fn settle(&mut self) {
-        for connection in self.engine.wakes.drain(..) {
-            connection.wake();
-        }
-        if self.engine.timers.take_changed() {
-            self.shared.timer.notify_one();
-        }
-        if self.engine.watchers > 0 {
-            self.shared.changed.notify_all();
-        }
-    }
-
-    /// The guard, to wait with.
-    pub(crate) fn guard(&mut self) -> &mut MutexGuard<'a, Engine> {
-        &mut self.engine
-    }
-
-    /// Keeps the frame of a request, if frames are kept.
-    pub(crate) fn record_if_wanted(&mut self, connection: u64, frame: &[u8]) {
-        if self.shared.settings.record_frames {
-            self.engine.record(connection, frame);
-        }
-    }
-}
-
-impl Deref for Turn<'_> {
-    type Target = Engine;
-    fn deref(&self) -> &Engine {
-        &self.engine
-    }
-}
-
-impl DerefMut for Turn<'_> {
-    fn deref_mut(&mut self) -> &mut Engine {
-        &mut self.engine
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.settle();
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn check(request: &Request<'_>) -> Result<bool, Refusal> {
     Err(Refusal::new(
         text::BAD_FILTER,
         format!(
-            "filters are not supported yet: {}",
+            "filters are not supported yet: {:?}",
             String::from_utf8_lossy(&filter)
         ),
     ))

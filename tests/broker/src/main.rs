@@ -5,6 +5,7 @@
 use amps_broker::{Broker, BrokerError};
 use clap::Parser;
 use std::error::Error;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -73,8 +74,12 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         builder = builder.config_file(file)?;
     }
     let broker = builder.listen(arguments.listen).start()?;
-    println!("amps-broker listens on {}", broker.uri("json"));
-    println!("press Ctrl-C to end it");
+    // Nobody has to read this: a closed pipe is no reason to end.
+    let _ = writeln!(
+        io::stdout(),
+        "amps-broker listens on {}\npress Ctrl-C to end it",
+        broker.uri("json")
+    );
     interrupted.recv()?;
     broker.stop();
     Ok(())

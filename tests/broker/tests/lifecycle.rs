@@ -1,6 +1,11 @@
 //! What a broker leaves behind: nothing. Alone in its process, because it counts threads and
 //! descriptors.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in the functions it shares too"
+)]
 
 use amps_broker::Broker;
 use std::io::{Read, Write};

@@ -2,13 +2,15 @@
 
 use super::outbox::{Appended, Outbox};
 use parking_lot::{Condvar, Mutex};
+#[cfg(unix)]
+use rustix::net::SendFlags;
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Connections whose writers have to be woken when the batch at hand is complete.
+/// Connections to be flushed when the batch at hand is complete.
 pub(crate) type Wakes = Vec<Arc<Connection>>;
 
 /// A socket and what waits to be written to it.
@@ -54,14 +56,26 @@ impl Connection {
     ) {
         match self.outbox.append(write) {
             Appended::Nothing => {}
-            Appended::Wake => wakes.push(self.clone()),
+            Appended::Flush => wakes.push(self.clone()),
             Appended::Overflow => self.close("slow client"),
         }
     }
 
-    /// Wakes the writer.
-    pub(crate) fn wake(&self) {
-        self.outbox.wake();
+    /// Sets in motion what was added. Not to be called with the engine's lock held: it may be a
+    /// system call.
+    pub(crate) fn flush(&self) {
+        self.outbox.flush(|bytes| self.send_now(bytes));
+    }
+
+    #[cfg(unix)]
+    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::net::send(&self.socket, bytes, flags)?)
+    }
+
+    #[cfg(not(unix))]
+    fn send_now(&self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// Lets what is pending go out, then closes our side.

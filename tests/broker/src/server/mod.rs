@@ -16,7 +16,7 @@ pub(crate) use timer::{Task, Timers};
 
 use crate::builder::Builder;
 use crate::config::Settings;
-use crate::engine::{Engine, Turn};
+use crate::engine::Engine;
 use crate::error::BrokerError;
 use listener::Listener;
 use parking_lot::{Condvar, Mutex};
@@ -39,9 +39,29 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes the engine's lock. Writers are woken when the turn ends.
-    pub(crate) fn turn(&self) -> Turn<'_> {
-        Turn::new(self, self.engine.lock())
+    /// Does something with the engine's lock held, such as a batch of commands, and then lets
+    /// out what came of it: each connection that got something is flushed once, without the lock.
+    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> T {
+        let mut engine = self.engine.lock();
+        let result = work(&mut engine);
+        let wakes = self.settle(&mut engine);
+        drop(engine);
+        for connection in wakes {
+            connection.flush();
+        }
+        result
+    }
+
+    /// Tells those who wait for the engine that it may have changed; what is to be flushed is
+    /// for the caller to flush.
+    fn settle(&self, engine: &mut Engine) -> Wakes {
+        if engine.timers.take_changed() {
+            self.timer.notify_one();
+        }
+        if engine.watchers > 0 {
+            self.changed.notify_all();
+        }
+        std::mem::take(&mut engine.wakes)
     }
 
     /// Starts the threads of a connection.
@@ -55,7 +75,7 @@ impl Shared {
         log::info!("connection {id} from {peer}");
         let limit = self.settings.output_limit;
         let connection = Arc::new(Connection::new(id, socket, peer, limit));
-        if !self.turn().arrived(&connection) {
+        if !self.turn(|engine| engine.arrived(&connection)) {
             return;
         }
         let (shared, served) = (self.clone(), connection.clone());
@@ -64,10 +84,10 @@ impl Shared {
             .start(id, move || reader::serve(&shared, &served))
         {
             Ok(true) => {}
-            Ok(false) => self.turn().forget(id),
+            Ok(false) => self.turn(|engine| engine.forget(id)),
             Err(error) => {
                 connection.close(&format!("no thread for it: {error}"));
-                self.turn().forget(id);
+                self.turn(|engine| engine.forget(id));
             }
         }
     }
@@ -171,7 +191,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.stop_listening();
-        self.shared.turn().stop();
+        self.shared.turn(Engine::stop);
         self.shared.timer.notify_all();
         if let Some(timer) = self.timer.take() {
             let _ = timer.join();

@@ -40,12 +40,16 @@ enum Phase {
     Closed,
 }
 
+/// As much is sent by whoever has it to send; more is left to the writer thread, which then
+/// works beside the engine.
+const SMALL: usize = 4 << 10;
+
 /// What the caller of [`Outbox::append`] has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
     Nothing,
-    /// Wake the writer, once the batch is complete.
-    Wake,
+    /// Flush, once the batch is complete.
+    Flush,
     /// Close the connection: its client does not read.
     Overflow,
 }
@@ -82,13 +86,38 @@ impl Outbox {
         }
         if state.idle {
             state.idle = false;
-            return Appended::Wake;
+            return Appended::Flush;
         }
         Appended::Nothing
     }
 
-    /// Wakes the writer.
-    pub(crate) fn wake(&self) {
+    /// Sets in motion what was appended: sends it with `send`, which must not block, if it is
+    /// little and the writer has nothing in hand; else wakes the writer.
+    ///
+    /// To send a little costs hardly more than to wake a thread for it, and it arrives earlier.
+    pub(crate) fn flush(&self, send: impl FnOnce(&[u8]) -> io::Result<usize>) {
+        let mut state = self.state.lock();
+        let may_send = state.phase == Phase::Open && !state.muted && state.writing == 0;
+        if may_send && (1..=SMALL).contains(&state.pending.len()) {
+            match send(&state.pending) {
+                Ok(sent) if sent == state.pending.len() => {
+                    state.pending.clear();
+                    // The writer waits on, or finds nothing and waits again.
+                    state.idle = true;
+                    return;
+                }
+                Ok(sent) => {
+                    state.pending.drain(..sent);
+                }
+                // No space, or the socket is broken: the writer waits, or finds out.
+                Err(_) => {}
+            }
+        }
+        drop(state);
+        self.wake();
+    }
+
+    fn wake(&self) {
         self.ready.notify_one();
     }
 
@@ -211,6 +240,31 @@ mod tests {
         assert_eq!(outbox.append(|out| out.push(0)), Appended::Nothing);
         assert_eq!(outbox.state.lock().pending.capacity(), 0);
         outbox.drain(Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn a_flush_sends_only_what_is_little_and_only_in_order() {
+        let outbox = Outbox::new(1 << 20);
+        let refuse = |_: &[u8]| -> io::Result<usize> { panic!("nothing is to be sent here") };
+        outbox.flush(refuse);
+        outbox.append(|out| out.extend_from_slice(b"one two"));
+        outbox.flush(|pending| {
+            assert_eq!(pending, b"one two");
+            Ok(4)
+        });
+        outbox.flush(|pending| {
+            assert_eq!(pending, b"two");
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        let mut taken = Vec::new();
+        assert!(outbox.take(&mut taken));
+        assert_eq!(taken, b"two");
+        outbox.append(|out| out.extend_from_slice(b"three"));
+        outbox.flush(refuse);
+        assert!(outbox.take(&mut taken));
+        outbox.state.lock().writing = 0;
+        outbox.append(|out| out.extend_from_slice(&[0; SMALL + 1]));
+        outbox.flush(refuse);
     }
 
     #[test]

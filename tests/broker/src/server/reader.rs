@@ -20,7 +20,8 @@ struct Leaving<'a> {
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.shared.turn().forget(self.connection.id());
+        let id = self.connection.id();
+        self.shared.turn(|engine| engine.forget(id));
         // A client that only closed its sending side still gets what it asked for.
         self.connection.finish();
         if self.writer.is_some() {
@@ -30,7 +31,7 @@ impl Drop for Leaving<'_> {
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }
-        self.shared.threads.finished(self.connection.id());
+        self.shared.threads.finished(id);
     }
 }
 

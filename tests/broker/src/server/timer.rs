@@ -1,6 +1,7 @@
 //! What has to happen at a certain time, and the thread that lets it happen.
 
 use super::Shared;
+use parking_lot::MutexGuard;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
@@ -50,21 +51,27 @@ impl Timers {
 
 /// The body of the thread.
 pub(super) fn run(shared: &Shared) {
-    loop {
-        let mut turn = shared.turn();
-        if turn.stopping {
-            return;
-        }
+    let mut engine = shared.engine.lock();
+    while !engine.stopping {
         let now = Instant::now();
-        while let Some(task) = turn.timers.due(now) {
-            turn.perform(task, now);
+        while let Some(task) = engine.timers.due(now) {
+            engine.perform(task, now);
         }
-        turn.settle();
-        match turn.timers.next() {
+        let wakes = shared.settle(&mut engine);
+        if !wakes.is_empty() {
+            MutexGuard::unlocked(&mut engine, || {
+                for connection in wakes {
+                    connection.flush();
+                }
+            });
+            // The engine may have changed meanwhile.
+            continue;
+        }
+        match engine.timers.next() {
             Some(at) => {
-                shared.timer.wait_until(turn.guard(), at);
+                shared.timer.wait_until(&mut engine, at);
             }
-            None => shared.timer.wait(turn.guard()),
+            None => shared.timer.wait(&mut engine),
         }
     }
 }

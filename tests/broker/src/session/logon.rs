@@ -3,6 +3,7 @@
 use super::{Flow, Session};
 use crate::ack::{Ack, Kind, Status};
 use crate::auth::{Credentials, Logon};
+use crate::config::Settings;
 use crate::engine::{Engine, Identity};
 use crate::hash::stable_hash;
 use crate::options;
@@ -12,82 +13,105 @@ use crate::server::Shared;
 use amps_core::AckType;
 use amps_core::protocol::Field;
 
+/// What is to become of a logon.
+enum Verdict {
+    /// The client may log on, if its name is free.
+    Accepted {
+        identity: Identity,
+        message_type: usize,
+    },
+    Refused(Refusal, Flow),
+    /// The hook had something else to say.
+    Decided(Logon),
+}
+
 impl Session {
     pub(super) fn logon(&mut self, shared: &Shared, request: &Request<'_>) -> Flow {
         if request.wants(AckType::RECEIVED) {
-            self.acknowledge(&mut shared.turn(), request, Kind::Received);
+            shared.turn(|engine| self.acknowledge(engine, request, Kind::Received));
         }
-        match self.try_logon(shared, request) {
-            Ok(flow) => flow,
-            Err((refusal, flow)) => {
-                let name = request.lossy(Field::ClientName);
-                log::info!(
-                    "connection {}: logon of {name:?} refused: {}: {}",
-                    self.connection.id(),
-                    refusal.reason,
-                    refusal.why
-                );
-                self.answer(
-                    &mut shared.turn(),
-                    request,
-                    Ack {
-                        status: Status::Failure,
-                        reason: refusal.reason.as_bytes(),
-                        ..Ack::default()
-                    },
-                );
-                flow
+        // Without the engine's lock, as the hook may take its time.
+        let verdict = self.judge(&shared.settings, request);
+        shared.turn(|engine| {
+            if self.connection.is_closed() {
+                return Flow::Finish;
             }
+            let verdict = match verdict {
+                Verdict::Accepted { identity, .. }
+                    if shared.settings.unique_client_names
+                        && held_by_another(engine, &identity) =>
+                {
+                    let why = "another user is logged on under this name";
+                    Verdict::Refused(Refusal::new(text::NAME_IN_USE, why), Flow::Finish)
+                }
+                other => other,
+            };
+            match verdict {
+                Verdict::Accepted {
+                    identity,
+                    message_type,
+                } => {
+                    self.message_type = Some(message_type);
+                    self.enter_as(&shared.settings, engine, request, identity);
+                    Flow::Continue
+                }
+                Verdict::Refused(refusal, flow) => {
+                    self.turn_away(engine, request, refusal.reason, &refusal.why);
+                    flow
+                }
+                Verdict::Decided(decision) => self.obey(engine, request, decision),
+            }
+        })
+    }
+
+    fn judge(&self, settings: &Settings, request: &Request<'_>) -> Verdict {
+        if self.message_type.is_some() {
+            let refusal = Refusal::new(text::DUPLICATE_LOGON, "it is logged on already");
+            return Verdict::Refused(refusal, Flow::Continue);
+        }
+        if let Err(refusal) = check_options(request) {
+            return Verdict::Refused(refusal, Flow::Finish);
+        }
+        let type_name = request.lossy(Field::MessageType);
+        let mut known = settings.message_types.iter();
+        let Some(message_type) = known.position(|known| *known == type_name) else {
+            let refusal = Refusal::new(text::INVALID_MESSAGE_TYPE, format!("{type_name:?}"));
+            return Verdict::Refused(refusal, Flow::Finish);
+        };
+        let name = request.lossy(Field::ClientName);
+        // The default authentication does not keep the user (broker-behaviour §10).
+        let mut kept_user = String::new();
+        if let Some(decide) = &settings.authenticate {
+            let user = request.lossy(Field::UserId);
+            let decision = decide(&Credentials {
+                client_name: &name,
+                user: &user,
+                password: &request.lossy(Field::Password),
+                message_type: &type_name,
+                correlation_id: &request.lossy(Field::CorrelationId),
+            });
+            if decision != Logon::Accept {
+                return Verdict::Decided(decision);
+            }
+            kept_user = user;
+        }
+        Verdict::Accepted {
+            identity: Identity {
+                name,
+                user: kept_user,
+            },
+            message_type,
         }
     }
 
-    fn try_logon(
-        &mut self,
-        shared: &Shared,
+    /// Logs the client on.
+    fn enter_as(
+        &self,
+        settings: &Settings,
+        engine: &mut Engine,
         request: &Request<'_>,
-    ) -> Result<Flow, (Refusal, Flow)> {
-        if self.message_type.is_some() {
-            let refusal = Refusal::new(text::DUPLICATE_LOGON, "it is logged on already");
-            return Err((refusal, Flow::Continue));
-        }
-        check_options(request).map_err(|refusal| (refusal, Flow::Finish))?;
-        let type_name = request.lossy(Field::MessageType);
-        let known = &shared.settings.message_types;
-        let Some(message_type) = known.iter().position(|known| *known == type_name) else {
-            let refusal = Refusal::new(text::INVALID_MESSAGE_TYPE, format!("{type_name:?}"));
-            return Err((refusal, Flow::Finish));
-        };
-        let name = request.lossy(Field::ClientName);
-        let user = request.lossy(Field::UserId);
-        let authenticated = match &shared.settings.authenticate {
-            None => None,
-            Some(decide) => {
-                let decision = decide(&Credentials {
-                    client_name: &name,
-                    user: &user,
-                    password: &request.lossy(Field::Password),
-                    message_type: &type_name,
-                    correlation_id: &request.lossy(Field::CorrelationId),
-                });
-                if let Some(flow) = self.turned_away(shared, request, decision) {
-                    return Ok(flow);
-                }
-                Some(user)
-            }
-        };
-        let mut turn = shared.turn();
-        // The hook may have taken long.
-        if self.connection.is_closed() {
-            return Ok(Flow::Finish);
-        }
-        let identity = Identity {
-            name,
-            // The default authentication does not keep the name (broker-behaviour §10).
-            user: authenticated.clone().unwrap_or_default(),
-        };
-        if shared.settings.unique_client_names {
-            make_way(&mut turn, &identity).map_err(|refusal| (refusal, Flow::Finish))?;
-        }
+        identity: Identity,
+    ) {
         log::info!(
             "connection {}: {:?} logged on, version {:?}, correlation id {:?}",
             self.connection.id(),
@@ -95,45 +119,35 @@ impl Session {
             request.lossy(Field::Version),
             request.lossy(Field::CorrelationId),
         );
-        self.message_type = Some(message_type);
-        let reason = match authenticated {
+        if settings.unique_client_names {
+            take_over(engine, &identity.name);
+        }
+        let reason = match settings.authenticate {
             Some(_) => "",
             None => text::AUTHENTICATION_DISABLED,
         };
         let bookmark = format!("{}|0|", stable_hash([identity.name.as_bytes()]));
         self.answer(
-            &mut turn,
+            engine,
             request,
             Ack {
                 sequence: Some(0),
                 bookmark: bookmark.as_bytes(),
                 reason: reason.as_bytes(),
-                version: shared.settings.server_version.as_bytes(),
+                version: settings.server_version.as_bytes(),
                 ..Ack::default()
             },
         );
-        turn.introduce(self.connection.id(), identity);
-        Ok(Flow::Continue)
+        engine.introduce(self.connection.id(), identity);
     }
 
-    /// Carries out a decision against the client; `None` if it is accepted.
-    fn turned_away(&self, shared: &Shared, request: &Request<'_>, decision: Logon) -> Option<Flow> {
-        let mut turn = shared.turn();
+    /// Does what the hook decided.
+    fn obey(&self, engine: &mut Engine, request: &Request<'_>, decision: Logon) -> Flow {
         match decision {
-            Logon::Accept => None,
-            Logon::Ignore => Some(Flow::Continue),
+            Logon::Accept | Logon::Ignore => Flow::Continue,
             Logon::Refuse(reason) => {
-                log::info!("connection {}: logon refused", self.connection.id());
-                self.answer(
-                    &mut turn,
-                    request,
-                    Ack {
-                        status: Status::Failure,
-                        reason: reason.as_bytes(),
-                        ..Ack::default()
-                    },
-                );
-                Some(Flow::Finish)
+                self.turn_away(engine, request, &reason, "so the hook decided");
+                Flow::Finish
             }
             Logon::Retry {
                 user,
@@ -141,7 +155,7 @@ impl Session {
                 reason,
             } => {
                 self.answer(
-                    &mut turn,
+                    engine,
                     request,
                     Ack {
                         status: Status::Retry,
@@ -151,9 +165,26 @@ impl Session {
                         ..Ack::default()
                     },
                 );
-                Some(Flow::Continue)
+                Flow::Continue
             }
         }
+    }
+
+    fn turn_away(&self, engine: &mut Engine, request: &Request<'_>, reason: &str, why: &str) {
+        log::info!(
+            "connection {}: logon of {:?} refused: {reason}: {why}",
+            self.connection.id(),
+            request.lossy(Field::ClientName),
+        );
+        self.answer(
+            engine,
+            request,
+            Ack {
+                status: Status::Failure,
+                reason: reason.as_bytes(),
+                ..Ack::default()
+            },
+        );
     }
 
     fn answer(&self, engine: &mut Engine, request: &Request<'_>, ack: Ack<'_>) {
@@ -182,25 +213,19 @@ fn check_options(request: &Request<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The same user takes its name over from a connection that it has probably lost; another user
-/// does not get it (`broker-behaviour §10`).
-fn make_way(engine: &mut Engine, identity: &Identity) -> Result<(), Refusal> {
-    let holders = engine
+/// True if a connection of another user bears this name: that user keeps it
+/// (`broker-behaviour §10`).
+fn held_by_another(engine: &Engine, identity: &Identity) -> bool {
+    engine
         .clients
         .values()
-        .filter_map(|client| {
-            let holder = client.identity.as_ref()?;
-            (holder.name == identity.name).then(|| (client.connection.id(), holder.user.clone()))
-        })
-        .collect::<Vec<_>>();
-    if holders.iter().any(|(_, user)| *user != identity.user) {
-        return Err(Refusal::new(
-            text::NAME_IN_USE,
-            "another user is logged on under this name",
-        ));
+        .filter_map(|client| client.identity.as_ref())
+        .any(|holder| holder.name == identity.name && holder.user != identity.user)
+}
+
+/// Closes the connections that bear this name: their user has probably lost them.
+fn take_over(engine: &mut Engine, name: &str) {
+    for connection in engine.named(name) {
+        engine.disconnect(connection.id(), text::NAME_IN_USE);
     }
-    for (connection, _) in holders {
-        engine.disconnect(connection, text::NAME_IN_USE);
-    }
-    Ok(())
 }

@@ -10,7 +10,7 @@ mod subscribe;
 pub(crate) use heartbeat::send_beat;
 
 use crate::ack::{Ack, Kind, Status};
-use crate::engine::{Engine, Turn};
+use crate::engine::Engine;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::server::{Connection, Shared};
@@ -25,6 +25,15 @@ pub(crate) enum Flow {
     Continue,
     /// What is pending goes out, then the connection is closed.
     Finish,
+}
+
+/// How a batch of frames ended.
+enum Batch {
+    /// All are carried out, or the connection ends.
+    Done(Flow),
+    /// This frame is a logon, to be carried out without the engine's lock: the hook that decides
+    /// about it may take its time.
+    Logon(Vec<u8>),
 }
 
 /// What the reader of a connection knows about it.
@@ -44,34 +53,48 @@ impl Session {
 
     /// Carries out every complete frame that was read.
     ///
-    /// They share one turn, so that the lock is taken and the writers are woken once per read,
-    /// however many frames came with it.
+    /// They share one turn, so that the lock is taken and the connections are flushed once per
+    /// read, however many frames came with it.
     pub(crate) fn process(&mut self, shared: &Shared, frames: &mut FrameBuffer) -> Flow {
-        let mut turn = None;
         loop {
-            let frame = match frames.next_frame() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Flow::Continue,
-                Err(error) => return self.hang_up(&error),
+            let logon = match shared.turn(|engine| self.batch(shared, engine, frames)) {
+                Batch::Done(flow) => return flow,
+                Batch::Logon(frame) => frame,
             };
-            let engine = turn.get_or_insert_with(|| shared.turn());
-            if self.connection.is_closed() {
-                return Flow::Finish;
-            }
-            engine.record_if_wanted(self.connection.id(), &frame);
-            let request = match Request::parse(&frame) {
-                Ok(request) => request,
-                Err(error) => return self.hang_up(&error),
-            };
-            let flow = if request.command == CommandType::Logon {
-                // The hook that decides about logons may take its time.
-                drop(turn.take());
-                self.logon(shared, &request)
-            } else {
-                self.execute(engine, &request)
+            let flow = match Request::parse(&logon) {
+                Ok(request) => self.logon(shared, &request),
+                Err(error) => self.hang_up(&error),
             };
             if flow != Flow::Continue {
                 return flow;
+            }
+        }
+    }
+
+    /// As [`Session::process`], up to a logon.
+    fn batch(&self, shared: &Shared, engine: &mut Engine, frames: &mut FrameBuffer) -> Batch {
+        if self.connection.is_closed() {
+            return Batch::Done(Flow::Finish);
+        }
+        loop {
+            let frame = match frames.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Batch::Done(Flow::Continue),
+                Err(error) => return Batch::Done(self.hang_up(&error)),
+            };
+            if shared.settings.record_frames {
+                engine.record(self.connection.id(), &frame);
+            }
+            let request = match Request::parse(&frame) {
+                Ok(request) => request,
+                Err(error) => return Batch::Done(self.hang_up(&error)),
+            };
+            if request.command == CommandType::Logon {
+                return Batch::Logon(frame.to_vec());
+            }
+            let flow = self.execute(engine, &request);
+            if flow != Flow::Continue {
+                return Batch::Done(flow);
             }
         }
     }
@@ -82,29 +105,29 @@ impl Session {
         Flow::Finish
     }
 
-    fn execute(&self, turn: &mut Turn<'_>, request: &Request<'_>) -> Flow {
+    fn execute(&self, engine: &mut Engine, request: &Request<'_>) -> Flow {
         let Some(message_type) = self.message_type else {
             let refusal = Refusal::new(text::LOGON_REQUIRED, "the first command must be logon");
-            self.refuse(turn, request, &refusal);
+            self.refuse(engine, request, &refusal);
             return Flow::Finish;
         };
         if request.wants(AckType::RECEIVED) {
-            self.acknowledge(turn, request, Kind::Received);
+            self.acknowledge(engine, request, Kind::Received);
         }
         let done = match request.command {
-            CommandType::Publish => self.publish(turn, message_type, request),
-            CommandType::Subscribe => self.subscribe(turn, message_type, request),
-            CommandType::Sow => self.sow(turn, message_type, request),
-            CommandType::SowAndSubscribe => self.sow_and_subscribe(turn, message_type, request),
-            CommandType::Unsubscribe => self.unsubscribe(turn, request),
-            CommandType::SowDelete => self.sow_delete(turn, message_type, request),
+            CommandType::Publish => self.publish(engine, message_type, request),
+            CommandType::Subscribe => self.subscribe(engine, message_type, request),
+            CommandType::Sow => self.sow(engine, message_type, request),
+            CommandType::SowAndSubscribe => self.sow_and_subscribe(engine, message_type, request),
+            CommandType::Unsubscribe => self.unsubscribe(engine, request),
+            CommandType::SowDelete => self.sow_delete(engine, message_type, request),
             CommandType::Flush => {
-                self.flush(turn, request);
+                self.flush(engine, request);
                 Ok(())
             }
-            CommandType::Heartbeat => self.heartbeat(turn, request),
+            CommandType::Heartbeat => self.heartbeat(engine, request),
             CommandType::StartTimer | CommandType::StopTimer => {
-                self.processed(turn, request);
+                self.processed(engine, request);
                 Ok(())
             }
             CommandType::DeltaPublish
@@ -116,12 +139,12 @@ impl Session {
             _ => {
                 let name = request.lossy(Field::Command);
                 let refusal = Refusal::new(text::UNKNOWN_COMMAND, format!("command {name:?}"));
-                self.refuse(turn, request, &refusal);
+                self.refuse(engine, request, &refusal);
                 return Flow::Finish;
             }
         };
         if let Err(refusal) = done {
-            self.refuse(turn, request, &refusal);
+            self.refuse(engine, request, &refusal);
         }
         Flow::Continue
     }

@@ -55,7 +55,13 @@ impl Session {
     ) -> Result<(), Refusal> {
         let query = Query::read(request)?;
         let id = sub_id(request)?;
-        self.check_free(engine, &id, false)?;
+        self.check_free(engine, &id, query.wanted.replace)?;
+        if query.wanted.replace && self.is_used(engine, &id) {
+            return Err(Refusal::new(
+                text::INVALID_OPTIONS,
+                "to replace a subscription by one with a query is not supported yet",
+            ));
+        }
         let acks = self.query_acks(request, &query, &id);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
@@ -71,17 +77,20 @@ impl Session {
 
     /// A used id is refused, unless the command says that it replaces.
     fn check_free(&self, engine: &Engine, id: &[u8], replace: bool) -> Result<(), Refusal> {
-        let used = engine
-            .clients
-            .get(&self.connection.id())
-            .is_some_and(|client| client.subscriptions.contains_key(id));
-        if used && !replace {
+        if !replace && self.is_used(engine, id) {
             return Err(Refusal::new(
                 text::SUBID_IN_USE,
                 format!("subscription {}", String::from_utf8_lossy(id)),
             ));
         }
         Ok(())
+    }
+
+    fn is_used(&self, engine: &Engine, id: &[u8]) -> bool {
+        engine
+            .clients
+            .get(&self.connection.id())
+            .is_some_and(|client| client.subscriptions.contains_key(id))
     }
 
     /// Makes the subscription, in the place of the one of the same id if there is one.

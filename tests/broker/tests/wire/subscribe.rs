@@ -82,6 +82,10 @@ fn a_used_id_is_refused_unless_the_command_replaces() {
         r#"{"c":"sow_and_subscribe","cid":"4","t":"trades","a":"processed"}"#,
         "subid in use",
     );
+    peer.refused(
+        r#"{"c":"sow_and_subscribe","cid":"4","t":"trades","o":"replace","a":"processed"}"#,
+        "invalid options",
+    );
     peer.send(
         r#"{"c":"subscribe","cid":"5","sub_id":"4","t":"trades","o":"replace","a":"processed"}"#,
     );
