@@ -2,7 +2,7 @@
 
 use crate::error::{CodecError, FieldKey, excerpt};
 use crate::fields::{Decimal, Digits};
-use crate::tag_value::{DEFAULT_SEPARATOR, FieldBuffer, Key};
+use crate::tag_value::{DEFAULT_SEPARATOR, FieldBuffer, Key, copy_without};
 
 /// Builds an NVFIX message: fields `name=value`, each followed by a separator.
 ///
@@ -78,7 +78,7 @@ impl NvfixBuilder {
     /// The builder stays as it was after each of them:
     /// [`CodecError::EmptyName`] when the name is empty; [`CodecError::BadName`] when it holds `=`
     /// or the separator; [`CodecError::SeparatorInValue`] when the value holds the separator.
-    #[inline]
+    #[inline(always)]
     pub fn append(
         &mut self,
         name: impl AsRef<[u8]>,
@@ -135,6 +135,11 @@ impl NvfixBuilder {
         self.fields.len() == 0
     }
 
+    /// Makes room for `additional` bytes more, to be filled without allocating.
+    pub fn reserve(&mut self, additional: usize) {
+        self.fields.reserve(additional);
+    }
+
     /// Removes the fields and keeps the separator and the buffer for the next message.
     pub fn clear(&mut self) {
         self.fields.clear();
@@ -164,18 +169,13 @@ impl Key for Name<'_> {
         self.0.len() + 1
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(self, out: &mut [u8], separator: u8) -> Result<usize, CodecError> {
         let Name(name) = self;
         if name.is_empty() {
             return Err(CodecError::EmptyName);
         }
-        let mut bad = false;
-        for (to, &byte) in out.iter_mut().zip(name) {
-            *to = byte;
-            bad |= byte == b'=' || byte == separator;
-        }
-        if bad {
+        if !copy_without(out, name, [b'=', separator]) {
             return Err(bad_name(name, separator));
         }
         out[name.len()] = b'=';

@@ -4,11 +4,13 @@
 //! iterators that take a message apart are here; what a key is, `fix` and `nvfix` say.
 
 mod buffer;
+mod copy;
 mod scan;
 
 pub use scan::{Fields, StrictFields};
 
 pub(crate) use buffer::{FieldBuffer, Key};
+pub(crate) use copy::copy_without;
 pub(crate) use scan::Field;
 
 use crate::error::CodecError;
