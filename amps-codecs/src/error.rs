@@ -164,7 +164,7 @@ impl fmt::Display for FieldKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FieldKey::Tag(tag) => write!(f, "tag {tag}"),
-            FieldKey::Name(name) => write!(f, "name {name:?}"),
+            FieldKey::Name(name) => write!(f, "field {name:?}"),
         }
     }
 }

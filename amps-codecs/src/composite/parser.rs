@@ -197,8 +197,11 @@ enum Cut {
     Part { length: u32, available: usize },
 }
 
+/// A part, and the bytes behind it.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// Takes the first part off; `None` at the end of the message.
-fn split_part(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, Cut> {
+fn split_part(bytes: &[u8]) -> Result<Option<Split<'_>>, Cut> {
     if bytes.is_empty() {
         return Ok(None);
     }
