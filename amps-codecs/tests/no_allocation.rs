@@ -1,5 +1,7 @@
 //! Steady-state building and reading leaves the allocator alone.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::hint::black_box;
 
 use allocation_counter::measure;

@@ -1,6 +1,8 @@
 //! What holds for every message: what was built is read back, and no bytes whatever make a reader
 //! panic.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::BTreeMap;
 
 use amps_codecs::{
