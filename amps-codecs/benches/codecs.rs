@@ -1,6 +1,10 @@
 //! What building and iterating an order of 20 fields costs, as ratios to what the machine needs for
 //! the same bytes in the same run: copying them, and finding every separator with memchr.
 //!
+//! Building has two floors. One `memcpy` of the finished message is what the machine can do at best;
+//! copying the finished fields one at a time is what is left of that when the bytes arrive as twenty
+//! pieces of different lengths. It alone takes about ten times as long for a message of 250 bytes.
+//!
 //! The ratios are printed last, from the medians: `cargo bench -p amps-codecs --bench codecs`.
 
 use std::hint::black_box;

@@ -1,6 +1,6 @@
 //! Steady-state building and reading leaves the allocator alone.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
 //! What holds for every message: what was built is read back, and no bytes whatever make a reader
 //! panic.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
 
