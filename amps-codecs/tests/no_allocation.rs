@@ -20,10 +20,7 @@ fn allocations(work: impl FnOnce() -> Result<(), CodecError>) -> u64 {
 /// Twenty fields: texts short and long, integers and decimals.
 fn build_fix(order: &mut FixBuilder) -> Result<(), CodecError> {
     for tag in 1..=14 {
-        order.append(
-            tag,
-            "twenty fields make an order"[..2 * tag as usize - 1].as_bytes(),
-        )?;
+        order.append(tag, &"twenty fields make an order"[..2 * tag as usize - 1])?;
     }
     order
         .append_integer(34, u64::MAX)?
