@@ -1,0 +1,443 @@
+//! Pulls the fields that somebody asks for out of a payload, in one pass over it.
+//!
+//! An [`Extractor`] is built once from a list of paths and is good for every message type. Filters,
+//! SOW keys, orders and groupings all read payloads through it.
+//!
+//! Where the sources are silent: a payload that breaks off or is malformed yields the fields before
+//! the damage and says so ([`Values::is_malformed`]). An element number inside a path (`/c[0]/k`)
+//! means the element of that array, at its end (`/c/k[0]`) the n-th value found under the whole
+//! path; a field that is no array is its own element 0; arrays within arrays are one array.
+
+use smallvec::SmallVec;
+
+use super::path::Path;
+use super::value::Value;
+use super::{composite, json, tag_value};
+use crate::message_type::MessageType;
+
+/// Extracts the values of a fixed list of paths.
+#[derive(Clone, Debug)]
+pub struct Extractor {
+    nodes: Vec<Node>,
+    paths: usize,
+    /// Whether any path numbers an element, which costs some bookkeeping.
+    numbered: bool,
+}
+
+/// The paths, as a tree of their names.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// Sorted by name.
+    children: Vec<(Box<[u8]>, NodeId)>,
+    targets: Vec<Target>,
+}
+
+/// A path that ends at a node.
+#[derive(Clone, Debug)]
+struct Target {
+    /// The index of the path.
+    slot: usize,
+    /// Only the n-th value counts.
+    nth: Option<usize>,
+    /// Only values within these elements count: (step, element).
+    within: Box<[(usize, usize)]>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(usize);
+
+impl NodeId {
+    pub(super) const ROOT: NodeId = NodeId(0);
+}
+
+impl Extractor {
+    /// Prepares to extract these paths; the values come back under the same indexes.
+    pub fn new(paths: &[Path]) -> Extractor {
+        let mut extractor = Extractor {
+            nodes: vec![Node::default()],
+            paths: paths.len(),
+            numbered: false,
+        };
+        for (slot, path) in paths.iter().enumerate() {
+            extractor.insert(slot, path);
+        }
+        extractor
+    }
+
+    fn insert(&mut self, slot: usize, path: &Path) {
+        let mut within = Vec::new();
+        let mut node = NodeId::ROOT.0;
+        for (depth, step) in path.steps.iter().enumerate() {
+            let fresh = self.nodes.len();
+            let children = &mut self.nodes[node].children;
+            node = match find(children, step.name.as_bytes()) {
+                Ok(i) => children[i].1.0,
+                Err(i) => {
+                    children.insert(i, (step.name.as_bytes().into(), NodeId(fresh)));
+                    self.nodes.push(Node::default());
+                    fresh
+                }
+            };
+            if let (Some(index), true) = (step.index, depth + 1 < path.steps.len()) {
+                within.push((depth, index));
+            }
+        }
+        let nth = path.steps.last().and_then(|step| step.index);
+        self.numbered |= nth.is_some() || !within.is_empty();
+        self.nodes[node].targets.push(Target {
+            slot,
+            nth,
+            within: within.into(),
+        });
+    }
+
+    /// The values of the paths in one payload. Without paths the payload is not even read.
+    pub fn extract<'p>(&self, message_type: &MessageType, payload: &'p [u8]) -> Values<'p> {
+        let mut sink = Sink {
+            extractor: self,
+            values: Values {
+                slots: SmallVec::new(),
+                malformed: false,
+            },
+            elements: Vec::new(),
+            counts: Vec::new(),
+        };
+        if self.paths > 0 {
+            sink.values.slots.resize_with(self.paths, Slot::default);
+            if self.numbered {
+                sink.counts.resize(self.paths, 0);
+            }
+            let sound = sink.read(message_type, payload, NodeId::ROOT, 0);
+            sink.values.malformed = !sound;
+        }
+        sink.values
+    }
+
+    /// The position of a node's child of that name among its children.
+    #[inline]
+    pub(super) fn child(&self, node: NodeId, name: &[u8]) -> Option<usize> {
+        find(&self.nodes[node.0].children, name).ok()
+    }
+
+    #[inline]
+    pub(super) fn child_at(&self, node: NodeId, position: usize) -> NodeId {
+        self.nodes[node.0].children[position].1
+    }
+}
+
+#[inline]
+fn find(children: &[(Box<[u8]>, NodeId)], name: &[u8]) -> Result<usize, usize> {
+    children.binary_search_by(|(child, _)| (**child).cmp(name))
+}
+
+/// The values of the extractor's paths in one payload.
+#[derive(Clone, Debug)]
+pub struct Values<'p> {
+    slots: SmallVec<[Slot<'p>; 4]>,
+    malformed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+enum Slot<'p> {
+    #[default]
+    Empty,
+    One(Value<'p>),
+    Many(Vec<Value<'p>>),
+}
+
+impl Values<'_> {
+    /// The value of the path with this index; NULL if the payload has no such field.
+    #[inline]
+    pub fn get(&self, index: usize) -> Value<'_> {
+        match self.slots.get(index) {
+            None | Some(Slot::Empty) => Value::Null,
+            Some(Slot::One(value)) => value.borrowed(),
+            Some(Slot::Many(values)) => Value::Array(values),
+        }
+    }
+
+    /// Whether the payload was not what its message type says. Values found before the damage are
+    /// there.
+    pub fn is_malformed(&self) -> bool {
+        self.malformed
+    }
+}
+
+/// What the readers of the message types put values into.
+pub(super) struct Sink<'x, 'p> {
+    extractor: &'x Extractor,
+    values: Values<'p>,
+    /// By step: the element of the array that is being read.
+    elements: Vec<usize>,
+    /// By path: how many values were seen.
+    counts: Vec<usize>,
+}
+
+impl<'x, 'p> Sink<'x, 'p> {
+    /// Reads a payload whose fields are children of `node`, `depth` steps below the root. Says
+    /// whether it was sound.
+    fn read(
+        &mut self,
+        message_type: &MessageType,
+        payload: &'p [u8],
+        node: NodeId,
+        depth: usize,
+    ) -> bool {
+        match message_type {
+            MessageType::Json => json::read(payload, node, depth, self),
+            MessageType::Fix | MessageType::Nvfix => tag_value::read(payload, node, self),
+            MessageType::Binary => true,
+            MessageType::CompositeLocal(types) => {
+                let mut sound = true;
+                for (i, (part, message_type)) in composite::parts(payload).zip(types).enumerate() {
+                    let Ok(part) = part else { return false };
+                    let name = i.to_string();
+                    // An empty part is one that a delta leaves unchanged: no fields, no damage.
+                    if let (Some(child), false) =
+                        (self.extractor.child(node, name.as_bytes()), part.is_empty())
+                    {
+                        let child = self.extractor.child_at(node, child);
+                        self.at_element(depth + 1, 0);
+                        sound &= self.read(message_type, part, child, depth + 1);
+                    }
+                }
+                sound
+            }
+            MessageType::CompositeGlobal(types) => {
+                let mut sound = true;
+                for (part, message_type) in composite::parts(payload).zip(types) {
+                    let Ok(part) = part else { return false };
+                    sound &= part.is_empty() || self.read(message_type, part, node, depth);
+                }
+                sound
+            }
+        }
+    }
+
+    pub(super) fn extractor(&self) -> &'x Extractor {
+        self.extractor
+    }
+
+    /// The value of the field that is `depth` steps deep is now the given element of an array.
+    #[inline]
+    pub(super) fn at_element(&mut self, depth: usize, element: usize) {
+        let Some(step) = depth.checked_sub(1) else {
+            return;
+        };
+        if self.extractor.numbered {
+            if self.elements.len() <= step {
+                self.elements.resize(step + 1, 0);
+            }
+            self.elements[step] = element;
+        }
+    }
+
+    /// The payload has this value under the path of `node`.
+    #[inline]
+    pub(super) fn put(&mut self, node: NodeId, value: Value<'p>) {
+        let extractor = self.extractor;
+        let Some((last, others)) = extractor.nodes[node.0].targets.split_last() else {
+            return;
+        };
+        for target in others {
+            self.put_into(target, value.clone());
+        }
+        self.put_into(last, value);
+    }
+
+    /// The payload has an object as an element of an array under the path of `node`: no value, but
+    /// elements are counted with it.
+    pub(super) fn skip_element(&mut self, node: NodeId) {
+        if self.extractor.numbered {
+            for target in &self.extractor.nodes[node.0].targets {
+                self.counts[target.slot] += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn put_into(&mut self, target: &Target, value: Value<'p>) {
+        if self.extractor.numbered {
+            let inside = |&(step, element): &(usize, usize)| {
+                self.elements.get(step).copied().unwrap_or(0) == element
+            };
+            if !target.within.iter().all(inside) {
+                return;
+            }
+            let count = self.counts[target.slot];
+            self.counts[target.slot] = count + 1;
+            if target.nth.is_some_and(|nth| nth != count) {
+                return;
+            }
+        }
+        let slot = &mut self.values.slots[target.slot];
+        *slot = match std::mem::take(slot) {
+            Slot::Empty => Slot::One(value),
+            Slot::One(first) => Slot::Many(vec![first, value]),
+            Slot::Many(mut values) => {
+                values.push(value);
+                Slot::Many(values)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values as text, in a form that is easy to read in an assertion.
+    fn show(value: Value<'_>) -> String {
+        match value {
+            Value::Null => "-".to_owned(),
+            Value::Array(elements) => {
+                let shown: Vec<_> = elements.iter().map(|e| show(e.borrowed())).collect();
+                format!("[{}]", shown.join(","))
+            }
+            scalar => String::from_utf8_lossy(&scalar.into_text().unwrap()).into_owned(),
+        }
+    }
+
+    fn extract(message_type: &str, payload: &[u8], paths: &[&str]) -> Vec<String> {
+        let paths: Vec<Path> = paths.iter().map(|p| p.parse().unwrap()).collect();
+        let message_type = message_type.parse().unwrap();
+        let extractor = Extractor::new(&paths);
+        let values = extractor.extract(&message_type, payload);
+        (0..paths.len()).map(|i| show(values.get(i))).collect()
+    }
+
+    #[test]
+    fn arrays_of_objects_become_one_array_per_path() {
+        let payload = br#"{"c":[{"k":1,"n":[5,6]},{"k":2,"n":[7]},8],"n":[[1,2],[3]]}"#;
+        assert_eq!(
+            extract("json", payload, &["/c/k", "/c/n", "/c", "/n", "/c/x"]),
+            ["[1,2]", "[5,6,7]", "8", "[1,2,3]", "-"]
+        );
+    }
+
+    #[test]
+    fn elements_are_numbered_within_paths_and_at_their_end() {
+        let payload = br#"{"c":[{"k":1,"n":[5,6]},{"k":2,"n":[7]},8],"o":{"k":9},"s":"x"}"#;
+        let paths = [
+            "/c[1]/k",
+            "/c[0]/n",
+            "/c[0]/n[1]",
+            "/c/n[2]",
+            "/c/k[1]",
+            "/c[2]",
+            "/o[0]/k",
+            "/o[1]/k",
+            "/s[0]",
+            "/s[1]",
+        ];
+        assert_eq!(
+            extract("json", payload, &paths),
+            ["2", "[5,6]", "6", "7", "2", "8", "9", "-", "x", "-"]
+        );
+    }
+
+    #[test]
+    fn the_first_of_repeated_keys_counts_at_every_level() {
+        let payload = br#"{"a":{"b":1},"a":{"b":2,"c":3},"d":null,"d":4}"#;
+        assert_eq!(
+            extract("json", payload, &["/a/b", "/a/c", "/d"]),
+            ["1", "-", "-"]
+        );
+    }
+
+    #[test]
+    fn escaped_keys_and_strings_are_read_unescaped() {
+        let payload = br#"{"\u0061":"x\ty","b":"\u00e9"}"#;
+        assert_eq!(extract("json", payload, &["/a", "/b"]), ["x\ty", "é"]);
+    }
+
+    #[test]
+    fn a_path_and_a_longer_one_do_not_disturb_each_other() {
+        let paths = ["/a", "/a/b", "/a"];
+        assert_eq!(
+            extract("json", br#"{"a":{"b":1}}"#, &paths),
+            ["-", "1", "-"]
+        );
+        assert_eq!(extract("json", br#"{"a":5}"#, &paths), ["5", "-", "5"]);
+    }
+
+    #[test]
+    fn repeated_tags_are_an_array() {
+        let payload = b"55=IBM\x01448=a\x01448=b\x0158=x=y\x01";
+        assert_eq!(
+            extract("fix", payload, &["/55", "/448", "/448[1]", "/58", "/5/8"]),
+            ["IBM", "[a,b]", "b", "x=y", "-"]
+        );
+    }
+
+    #[test]
+    fn composite_local_prefixes_and_composite_global_merges() {
+        let payload = b"\0\0\0\x07{\"a\":1}\0\0\0\x07{\"a\":2}";
+        assert_eq!(
+            extract(
+                "composite-local(json,json)",
+                payload,
+                &["/0/a", "/1/a", "/a", "/2/a"]
+            ),
+            ["1", "2", "-", "-"]
+        );
+        assert_eq!(
+            extract("composite-global(json,json)", payload, &["/a", "/0/a"]),
+            ["[1,2]", "-"]
+        );
+    }
+
+    #[test]
+    fn binary_payloads_and_parts_have_no_fields() {
+        assert_eq!(extract("binary", br#"{"a":1}"#, &["/a"]), ["-"]);
+        let payload = b"\0\0\0\x02\xff\xff\0\0\0\x07{\"a\":2}";
+        assert_eq!(
+            extract("composite-global(binary,json)", payload, &["/a"]),
+            ["2"]
+        );
+    }
+
+    #[test]
+    fn damage_is_reported_and_keeps_the_values_before_it() {
+        let extractor = Extractor::new(&["/a".parse().unwrap()]);
+        let composite: MessageType = "composite-local(json)".parse().unwrap();
+        let cases: [(&MessageType, &[u8], bool); 9] = [
+            (&MessageType::Json, br#"{"a":1}"#, false),
+            (&MessageType::Json, br#"{"a":1"#, true),
+            (&MessageType::Json, br#"{"a":1} x"#, true),
+            (&MessageType::Json, b"\"a\"", true),
+            (&MessageType::Json, b"", true),
+            (&MessageType::Nvfix, b"a=1\x01", false),
+            (&MessageType::Nvfix, b"a=1\x01junk", true),
+            (&composite, b"\0\0\0\x09{}", true),
+            (&composite, b"\0\0", true),
+        ];
+        for (message_type, payload, damaged) in cases {
+            let values = extractor.extract(message_type, payload);
+            let shown = payload.escape_ascii();
+            assert_eq!(values.is_malformed(), damaged, "{shown}");
+            if payload.windows(2).any(|w| w == b"1\x01" || w == b":1") {
+                assert!(!values.get(0).is_null(), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_nested_without_end_are_damage_and_not_an_overflow() {
+        for paths in [&["/a"][..], &["/a/a/a"]] {
+            let paths: Vec<Path> = paths.iter().map(|p| p.parse().unwrap()).collect();
+            let extractor = Extractor::new(&paths);
+            for unit in ["[", "{\"a\":", "{\"a\":[", "{\"b\":["] {
+                let payload = unit.repeat(100_000);
+                let values = extractor.extract(&MessageType::Json, payload.as_bytes());
+                assert!(values.is_malformed(), "{unit}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_paths_the_payload_is_not_read() {
+        let values = Extractor::new(&[]).extract(&MessageType::Json, b"not json");
+        assert!(!values.is_malformed());
+    }
+}
