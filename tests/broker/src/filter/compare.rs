@@ -78,6 +78,12 @@ pub(super) fn order(left: Scalar<'_>, right: Scalar<'_>) -> Option<Ordering> {
 /// Exact, where a conversion to `f64` would make neighbours above 2^53 equal: a sort needs an order
 /// that is one.
 fn int_with_float(int: i128, float: f64) -> Ordering {
+    // 32 bits convert exactly, and much faster than 128.
+    if let Ok(int) = i32::try_from(int) {
+        return f64::from(int)
+            .partial_cmp(&float)
+            .unwrap_or(Ordering::Equal);
+    }
     // The cast saturates far outside the range of any `int`.
     let whole = float.trunc();
     int.cmp(&(whole as i128)).then_with(|| {

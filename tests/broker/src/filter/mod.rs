@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the filter of a subscription, query or delete | [`Filter`] |
 //! | a projected expression | [`Expression`] |
+//! | the order of query results | [`OrderBy`] |
 //! | SOW keys, grouping, anything that needs the values of given paths | [`Extractor`] |
 //!
 //! A text is parsed once, by [`Filter::parse`], into a small program and the list of the paths that
@@ -38,6 +39,7 @@ mod extract;
 mod functions;
 mod json;
 mod lexer;
+mod order;
 mod parser;
 mod path;
 mod program;
@@ -49,6 +51,7 @@ mod value;
 pub use composite::{BrokenPart, parts, push_part};
 pub use error::FilterError;
 pub use extract::{Extractor, Values};
+pub use order::{OrderBy, SortKey};
 pub use path::{Path, Step};
 pub use value::Value;
 
