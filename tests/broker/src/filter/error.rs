@@ -1,6 +1,8 @@
-//! Why a filter, an order or a select list was refused.
+//! Why a filter, an order or a select list was refused, or a payload.
 
 use thiserror::Error;
+
+use super::composite::BrokenPart;
 
 /// A text that is not in the language, and where it stops being so.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,4 +30,22 @@ impl FilterError {
     pub fn position(&self) -> usize {
         self.position
     }
+}
+
+/// Why a payload could not be rewritten: it is not what its message type says.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// It is no JSON object.
+    #[error("not a JSON object")]
+    Json(#[from] serde_json::Error),
+    /// A FIX or NVFIX field has no `=`.
+    #[error("a field without '='")]
+    Field,
+    /// Objects are nested too deep.
+    #[error("objects nested too deep")]
+    Depth,
+    /// It is no composite message.
+    #[error(transparent)]
+    Part(#[from] BrokenPart),
 }

@@ -5,6 +5,8 @@
 //! | the filter of a subscription, query or delete | [`Filter`] |
 //! | a projected expression | [`Expression`] |
 //! | the order of query results | [`OrderBy`] |
+//! | the fields that a subscriber selects | [`Select`] |
+//! | delta publishes and delta subscriptions | [`merge`], [`diff`] |
 //! | SOW keys, grouping, anything that needs the values of given paths | [`Extractor`] |
 //!
 //! A text is parsed once, by [`Filter::parse`], into a small program and the list of the paths that
@@ -34,6 +36,7 @@
 
 mod compare;
 mod composite;
+mod delta;
 mod error;
 mod extract;
 mod functions;
@@ -43,16 +46,20 @@ mod order;
 mod parser;
 mod path;
 mod program;
+mod raw_json;
+mod select;
 mod tag_value;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use composite::{BrokenPart, parts, push_part};
-pub use error::FilterError;
+pub use delta::{Delta, diff, merge};
+pub use error::{FilterError, PayloadError};
 pub use extract::{Extractor, Values};
 pub use order::{OrderBy, SortKey};
 pub use path::{Path, Step};
+pub use select::Select;
 pub use value::Value;
 
 use crate::message_type::MessageType;
