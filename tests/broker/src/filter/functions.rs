@@ -12,6 +12,8 @@ use super::Candidate;
 use super::compare::{Arithmetic, order};
 use super::value::{Scalar, Value};
 
+pub(super) use text::{regexp_match, regexp_replace};
+
 macro_rules! functions {
     ($($name:literal $function:ident $arguments:expr;)*) => {
         /// A function of the language.
@@ -100,8 +102,6 @@ pub(super) fn find(name: &str) -> Option<&'static Signature> {
         .iter()
         .find(|signature| signature.name.eq_ignore_ascii_case(name))
 }
-
-pub(super) use text::{regexp_match, regexp_replace};
 
 /// Calls a function. The parser has checked the number of arguments.
 pub(super) fn call<'v>(

@@ -210,6 +210,40 @@ fn deep_nesting_is_refused_and_never_overflows_the_stack() {
 }
 
 #[test]
+fn the_deepest_that_is_accepted_fits_a_thread_smaller_than_the_default() {
+    let work = || {
+        let filter = Filter::parse(&format!("{}1{}", "ABS((".repeat(50), "))".repeat(50)));
+        assert!(filter.is_ok());
+        let nested = format!("{}1{}", r#"{"a":"#.repeat(127), "}".repeat(127));
+        let merged = merge(&MessageType::Json, nested.as_bytes(), nested.as_bytes());
+        assert_eq!(merged.unwrap(), nested.as_bytes());
+        assert!(
+            !diff(
+                &MessageType::Json,
+                nested.as_bytes(),
+                nested.as_bytes(),
+                &[]
+            )
+            .changed
+        );
+        let select = Select::parse(&format!("[-{}]", "/a".repeat(127))).unwrap();
+        assert!(select.apply(&MessageType::Json, nested.as_bytes()).is_ok());
+        assert!(json(&nested, &format!("{} = 1", "/a".repeat(127))));
+    };
+    let thread = std::thread::Builder::new().stack_size(1536 * 1024);
+    thread.spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn compiled_texts_go_between_threads() {
+    fn check<T: Send + Sync + Clone + 'static>() {}
+    check::<Filter>();
+    check::<Extractor>();
+    check::<OrderBy>();
+    check::<Select>();
+}
+
+#[test]
 fn long_chains_need_no_stack() {
     let n = 100_000;
     assert!(json("{}", &format!("1{} = {}", " + 1".repeat(n), n + 1)));

@@ -4,53 +4,87 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Text that is likelier than random bytes to get far into the parser.
-fn filter_like() -> impl Strategy<Value = String> {
-    let words = [
+/// Expressions of the grammar, over the fields of [`payload`].
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
         "/a",
         "/b/c",
+        "/d",
         "/d[1]",
         "[/x y]",
         "1",
-        "2.5",
-        "-",
-        "'x'",
-        "r'+'",
-        "(",
-        ")",
-        ",",
-        "=",
-        "!=",
-        "<",
-        "AND",
-        "OR",
-        "NOT",
-        "IN",
-        "IN (",
-        "BETWEEN",
-        "LIKE '(a|b)*'",
-        "IS NULL",
-        "IS NAN",
-        "BEGINS WITH ('a')",
-        "+",
-        " / ",
-        "%",
-        "MOD",
-        "NULL",
-        "SUBSTR(",
-        "IF(",
-        "CONCAT(",
-        "ABS(",
-        "ROUND(",
-        "TRIM(",
-        "REGEXP_REPLACE(",
-        "ARRAY_SUM(",
-        "REPLACE(",
+        "-2.5",
         "1e308",
-        "\"\\xff\"",
-    ];
-    prop::collection::vec(prop::sample::select(words.to_vec()), 0..30)
-        .prop_map(|words| words.join(" "))
+        "'x'",
+        "'7'",
+        "r'+'",
+        "NULL",
+        "'\\xff'",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "NAN_VALUE()",
+    ]);
+    leaf.prop_map(str::to_owned)
+        .prop_recursive(4, 24, 3, |inner| {
+            let operators = prop::sample::select(vec![
+                "=", "!=", "<", ">=", "+", "-", "*", " / ", "%", "AND", "OR",
+            ]);
+            let unary = prop::sample::select(vec![
+                "(NOT #)",
+                "(#) IS NULL",
+                "(#) IS NOT NULL",
+                "(#) IS NAN",
+                "-(#)",
+                "(#) LIKE '^(x|[0-9])+?'",
+                "(#) NOT LIKE r'+'",
+                "(#) BEGINS WITH ('x', '1')",
+                "(#) NOT ENDS WITH '5'",
+                "ABS(#)",
+                "ROUND(#, 1)",
+                "FLOOR(#)",
+                "LENGTH(#)",
+                "REVERSE(#)",
+                "ARRAY_SUM(#)",
+                "ARRAY_MAX(#)",
+                "REGEXP_REPLACE(#, '.', 'y')",
+                "SIGN(#)",
+                "SQRT(#)",
+            ]);
+            let binary = prop::sample::select(vec![
+                "INSTR(#, $)",
+                "CONCAT(#, $)",
+                "SUBSTR(#, $)",
+                "SUBSTR('abc', #, $)",
+                "LEFT(#, $)",
+                "RIGHT(#, $)",
+                "TRIM(#, $)",
+                "REPLACE(#, $, 'z')",
+                "ROUND(#, $)",
+                "POWER(#, $)",
+                "GREATEST(#, $)",
+                "COALESCE(#, $)",
+                "IF(#, $, 5)",
+                "(#) IN ($, 1)",
+                "(#) NOT IN ($)",
+                "(#) BETWEEN ($) AND 5",
+                "1 NOT BETWEEN (#) AND ($)",
+                "ARRAY_TO_STRING(#, $)",
+                "WIDTH_BUCKET(#, 0, $, 5)",
+            ]);
+            prop_oneof![
+                (inner.clone(), operators, inner.clone())
+                    .prop_map(|(left, operator, right)| format!("({left} {operator} {right})")),
+                (unary, inner.clone()).prop_map(|(form, x)| format!("({})", form.replace('#', &x))),
+                (binary, inner.clone(), inner).prop_map(|(form, x, y)| format!(
+                    "({})",
+                    form.replace('#', &x).replace('$', &y)
+                )),
+            ]
+        })
+}
+
+fn payload() -> impl Strategy<Value = String> {
+    r#"\{"a":(1|-2.5|"x"|"7"|null|true|\[1,"b"\]),"b":\{"c":(0|"")\},"d":\[1,(2|null)\]\}"#
 }
 
 proptest! {
@@ -60,20 +94,40 @@ proptest! {
     }
 
     #[test]
-    fn whatever_parses_also_runs(
-        text in filter_like(),
-        payload in r#"\{"a":(1|-2.5|"x"|"7"|null|true|\[1,"b"\]),"b":\{"c":(0|"")\},"d":\[1,2\]\}"#,
+    fn every_expression_of_the_grammar_parses_and_obeys_three_valued_logic(
+        expression in expression(),
+        payload in payload(),
     ) {
-        if let Ok(filter) = Filter::parse(&text) {
-            let message = BareMessage {
-                message_type: &MessageType::Json,
-                topic: "t",
-                payload: payload.as_bytes(),
-            };
-            let negated = Filter::parse(&format!("NOT ({text})"));
-            let both = filter.matches(&message)
-                && negated.is_ok_and(|negated| negated.matches(&message));
-            prop_assert!(!both, "{} is both true and false", text);
+        let holds = |text: String| json(&payload, &text);
+        let (is_true, is_false) = (holds(expression.clone()), holds(format!("NOT {expression}")));
+        prop_assert!(!(is_true && is_false), "{} is both true and false", expression);
+        for (form, expected) in [
+            ("# AND #", is_true),
+            ("# OR #", is_true),
+            ("NOT NOT #", is_true),
+            ("1 = 1 AND #", is_true),
+            ("1 = 0 OR #", is_true),
+            ("NOT (# AND 1 = 1)", is_false),
+            ("NOT (1 = 0 OR #)", is_false),
+            ("1 = 0 AND #", false),
+            ("1 = 1 OR #", true),
+            ("# OR 1 = 1", true),
+            ("NULL AND #", false),
+            ("NULL OR #", is_true),
+        ] {
+            prop_assert_eq!(holds(form.replace('#', &expression)), expected, "{} as {}", form, expression);
+        }
+    }
+
+    #[test]
+    fn damaged_expressions_never_panic_the_parser(
+        expression in expression(),
+        at in any::<prop::sample::Index>(),
+        insert in r#"[-+*/%=<>!()',.\[\]"\\a-eA-E0-9 ]{0,2}"#,
+    ) {
+        let (head, tail) = expression.split_at(at.index(expression.len()));
+        for text in [format!("{head}{insert}{tail}"), format!("{head}{insert}"), format!("{insert}{tail}")] {
+            let _ = Filter::parse(&text);
         }
     }
 
