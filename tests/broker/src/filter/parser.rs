@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use fancy_regex::{BytesMode, RegexBuilder};
 
-use super::compare::Arithmetic;
+use super::compare::{Arithmetic, Comparison};
 use super::error::FilterError;
 use super::functions::{self, Function};
 use super::lexer::{Lexer, Token, unescape};
@@ -108,6 +108,20 @@ impl<'t> Parser<'t> {
 
     fn emit(&mut self, op: Op) {
         self.compiled.program.push(op);
+    }
+
+    fn emit_comparison(&mut self, operator: Comparison) {
+        let program = &mut self.compiled.program;
+        // Two operations that only push are the two operands.
+        let op = match &program[..] {
+            [.., Op::Field(index), Op::Constant(value)] => {
+                let op = Op::CompareField(*index, operator, value.clone());
+                program.truncate(program.len() - 2);
+                op
+            }
+            _ => Op::Compare(operator),
+        };
+        program.push(op);
     }
 
     fn next_op(&self) -> usize {
@@ -213,7 +227,7 @@ impl<'t> Parser<'t> {
             self.advance()?;
             self.sum()?;
             self.comparisons(own + 1)?;
-            self.emit(Op::Compare(operator));
+            self.emit_comparison(operator);
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ pub(super) enum Op {
     /// The value of the path with this index.
     Field(usize),
     Compare(Comparison),
+    /// Field, constant and comparison in one: most filters are made of these, and moving the values
+    /// to the stack and back costs more than comparing them.
+    CompareField(usize, Comparison, Value<'static>),
     Arithmetic(Arithmetic),
     Negate,
     Not,
@@ -94,6 +97,9 @@ pub(super) fn run<'v>(
             Op::Constant(value) => value.borrowed(),
             Op::Field(index) => fields.get(*index),
             Op::Compare(operator) => binary(&mut stack, |l, r| operator.apply(l, r)),
+            Op::CompareField(index, operator, value) => {
+                Value::truth_of(operator.apply(&fields.get(*index), value))
+            }
             Op::And => binary(&mut stack, |l, r| and(l.truth(), r.truth())),
             Op::Or => binary(&mut stack, |l, r| or(l.truth(), r.truth())),
             Op::Arithmetic(operator) => {

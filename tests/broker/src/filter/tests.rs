@@ -340,6 +340,27 @@ fn operators_bind_as_documented() {
 }
 
 #[test]
+fn comparisons_take_fields_and_constants_on_either_side_and_in_chains() {
+    for (filter, expected) in [
+        ("/a = 5", true),
+        ("5 = /a", true),
+        ("/a = /a", true),
+        ("/a < 5", false),
+        ("4 < /a", true),
+        ("1 + /a = 6", true),
+        ("/a + 0 = 5", true),
+        ("0 < /a = 5", true),
+        ("1 < /a = 5", false),
+        ("/a = 5 = 1", true),
+        ("/a = 5 = 5", false),
+        ("(/b = 1 OR /a = 5) = 1", true),
+        ("/b = 1", false),
+    ] {
+        assert_eq!(json(r#"{"a":5}"#, filter), expected, "{filter}");
+    }
+}
+
+#[test]
 fn keywords_and_function_names_are_taken_in_any_case() {
     let payload = r#"{"a":5,"s":"abc"}"#;
     for filter in [
