@@ -4,8 +4,9 @@
 
 use std::error::Error;
 
+use amps::codecs::Decimal;
 use amps::{
-    CodecError, CompositeMessageBuilder, CompositeMessageParser, Decimal, FixBuilder, FixShredder,
+    CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
 
