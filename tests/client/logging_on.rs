@@ -284,7 +284,9 @@ fn b9_a_command_before_the_logon_is_refused() {
 
 #[test]
 fn b10_the_same_user_takes_a_name_over_and_another_one_does_not() {
-    let broker = start(Broker::builder().unique_client_names(true));
+    // Without a hook that authenticates, the broker knows no users.
+    let unique = Broker::builder().unique_client_names(true);
+    let broker = start(unique.authenticate(|_| Logon::Accept));
     let uri = |user: &str| {
         broker
             .uri("json")
