@@ -56,11 +56,12 @@ pub use amps_codecs::{
     CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
+pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, Client, Command, CommandType, ConnectionState,
-    DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome, ListenerId, LogonOptions,
-    Message, MessageStream, Result, StreamCanceller, TimeoutIter, Transport, TransportOptions,
-    VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
+    ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
+    ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
+    TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.

@@ -466,3 +466,19 @@ fn an_expiration_goes_out_in_whole_seconds() {
         r#"{"c":"delta_publish","t":"t","e":0}x"#
     );
 }
+
+#[test]
+fn trap_81_most_recent_is_never_sent() {
+    let (client, mut peer) = with_peer("resuming");
+    let command = Command::new("subscribe")
+        .set_topic("t")
+        .set_bookmark(amps::bookmark::MOST_RECENT)
+        .set_timeout(PATIENCE);
+    let mut frame = String::new();
+    during(
+        || client.execute_async_no_handler(command),
+        || frame = peer.acknowledge("processed").unwrap(),
+    )
+    .unwrap();
+    assert_eq!(field(&frame, "bm"), amps::bookmark::EPOCH);
+}
