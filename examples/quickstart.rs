@@ -42,9 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut stream = client.subscribe("orders")?;
 
     // A subscription with a handler, which runs on the client's receive thread. It does little
-    // and passes the message on.
+    // and passes the message on. (If nobody listens any more, that is fine.)
     let (sender, handled) = mpsc::channel();
-    let handler = move |message: &Message| sender.send(message.clone());
+    let handler = move |message: &Message| {
+        let _ = sender.send(message.clone());
+    };
     let subscription =
         client.execute_async(Command::new("subscribe").set_topic("^ord"), handler)?;
 
