@@ -103,7 +103,7 @@ impl BookmarkRange {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidBookmark`](crate::Error::InvalidBookmark) if it is none.
+    /// [`Error::InvalidBookmark`] if it is none.
     pub fn parse(text: impl AsRef<str>) -> Result<BookmarkRange> {
         let text = text.as_ref().trim();
         let wrong = |reason: &str| {
