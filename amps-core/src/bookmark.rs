@@ -4,6 +4,8 @@
 //! a bookmark names. The constants and functions here name the other points to start at. Give them
 //! to [`Command::set_bookmark`](crate::Command::set_bookmark). Guide §9.6, §10.4; rule L1.
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
