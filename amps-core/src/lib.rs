@@ -18,10 +18,12 @@ mod message;
 mod options;
 #[doc(hidden)]
 pub mod protocol;
+mod queue;
 mod stream;
 mod transport;
 mod uri;
 mod version;
+mod waits;
 
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};

@@ -223,7 +223,10 @@ impl Shared {
         let Some(wait) = wait else {
             return Ok(());
         };
-        match wait.wait(deadline(command.timeout())) {
+        let waiting = self.waits.for_ack();
+        let outcome = wait.wait(deadline(command.timeout()));
+        drop(waiting);
+        match outcome {
             Outcome::Acknowledged(ack) => match ack.to_result() {
                 Ok(()) => Ok(()),
                 Err(_) => Err(Error::refused(ack.reason(), context())),

@@ -168,7 +168,10 @@ impl Shared {
         self.send_on(connection, b"", context, |out| {
             command.write_header(out, awaited).finish(b"");
         })?;
-        match wait.wait(deadline) {
+        let waiting = self.waits.for_ack();
+        let outcome = wait.wait(deadline);
+        drop(waiting);
+        match outcome {
             Outcome::Acknowledged(ack) => Ok(ack),
             Outcome::Disconnected => Err(context()
                 .with_reason("the connection was lost before the server answered")

@@ -144,6 +144,17 @@ impl Client {
         self.shared().settings.lock().connect_timeout = timeout;
     }
 
+    /// Sets how many messages may wait in each stream made from now on; 0, the default, is no
+    /// limit. See [`MessageStream::set_max_depth`].
+    pub fn set_default_max_depth(&self, max_depth: usize) {
+        self.shared().settings.lock().default_max_depth = max_depth;
+    }
+
+    /// How many messages may wait in a new stream; 0 is no limit.
+    pub fn default_max_depth(&self) -> usize {
+        self.shared().settings.lock().default_max_depth
+    }
+
     /// Sets a token that goes out with every logon and shows in the server's log.
     ///
     /// # Errors

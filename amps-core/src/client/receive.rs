@@ -266,7 +266,7 @@ impl Shared {
     #[inline]
     fn deliver(&self, route: &Route, message: Message) {
         match &route.sink {
-            Sink::Stream(queue) => queue.push(message),
+            Sink::Stream(queue) => queue.push(message, &self.waits),
             Sink::Handler(handler) => {
                 if let Err(error) = handler.call(&message) {
                     self.callbacks.report(&error);

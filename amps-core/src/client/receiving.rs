@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use crate::handler::{HandlerOutcome, MessageHandler};
 use crate::message::Message;
-use crate::stream::{MessageStream, StreamQueue};
+use crate::queue::StreamQueue;
+use crate::stream::MessageStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -221,7 +222,8 @@ impl Client {
             command.command(),
             CommandType::Publish | CommandType::DeltaPublish
         );
-        let queue = Arc::new(StreamQueue::new());
+        let max_depth = self.default_max_depth();
+        let queue = Arc::new(StreamQueue::new(max_depth));
         let sink = match publishes {
             true => Sink::Nobody,
             false => Sink::Stream(queue.clone()),

@@ -14,6 +14,7 @@ use crate::stream::EndReason;
 use crate::transport::{DialCancel, DialGuard, dial};
 use crate::uri::AmpsUri;
 use crate::version::VersionInfo;
+use crate::waits::Waits;
 use crossbeam_channel::bounded;
 use log::{debug, info, warn};
 use parking_lot::Mutex;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
+    pub(crate) waits: Waits,
     pub(crate) callbacks: Callbacks,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
@@ -47,6 +49,7 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) logon_correlation_data: String,
+    pub(crate) default_max_depth: usize,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -89,12 +92,14 @@ impl Shared {
             settings: Mutex::new(Settings {
                 connect_timeout: Duration::from_secs(10),
                 logon_correlation_data: String::new(),
+                default_max_depth: 0,
             }),
             state: Mutex::default(),
             wire: Mutex::default(),
             outbox: Outbox::default(),
             routes: Routes::default(),
             pending: Pending::default(),
+            waits: Waits::default(),
             callbacks: Callbacks::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
