@@ -9,6 +9,7 @@
 mod commands;
 mod connecting;
 mod hard_moments;
+mod heartbeats;
 mod lifetime;
 mod logging_on;
 mod routing;

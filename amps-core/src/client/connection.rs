@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     thread_ended: Condvar,
     flusher: Mutex<FlusherState>,
     flusher_woken: Condvar,
+    /// After how many nanoseconds of silence the connection counts as lost; 0: never.
+    idle_limit: AtomicU64,
     /// Until when a deliberate disconnect lets the receive thread wait for the server's end.
     drain_until: Mutex<Option<Instant>>,
 }
@@ -98,6 +100,7 @@ impl Connection {
             thread_ended: Condvar::new(),
             flusher: Mutex::default(),
             flusher_woken: Condvar::new(),
+            idle_limit: AtomicU64::new(0),
             drain_until: Mutex::new(None),
         }
     }
@@ -130,6 +133,20 @@ impl Connection {
 
     pub(crate) fn take_write_failure(&self) -> Option<io::Error> {
         self.write_failure.lock().take()
+    }
+
+    /// Takes effect when the receive thread begins its next read.
+    pub(crate) fn set_idle_limit(&self, limit: Duration) {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        self.idle_limit.store(nanos, Ordering::Release);
+    }
+
+    /// After how much silence the connection counts as lost.
+    pub(crate) fn idle_limit(&self) -> Option<Duration> {
+        match self.idle_limit.load(Ordering::Acquire) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
     }
 
     pub(crate) fn set_drain_until(&self, instant: Instant) {

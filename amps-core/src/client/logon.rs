@@ -183,7 +183,7 @@ impl Shared {
     }
 
     /// Takes over what the server said of itself (rule B12).
-    fn accept(&self, connection: &Connection, ack: &Message) {
+    fn accept(self: &Arc<Self>, connection: &Arc<Connection>, ack: &Message) {
         let session = Session {
             version: VersionInfo::parse(ack.version()),
             name_hash: ack
@@ -207,6 +207,7 @@ impl Shared {
         }
         info!("{} logged on to a server of version {version}", self.name());
         self.callbacks.announce(ConnectionState::LoggedOn);
+        self.agree_on_heartbeat(connection);
     }
 }
 

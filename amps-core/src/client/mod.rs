@@ -3,6 +3,7 @@
 mod callbacks;
 mod connection;
 mod execute;
+mod heartbeat;
 mod listening;
 mod logon;
 mod outbox;

@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
 use crate::stream::EndReason;
 use crossbeam_channel::Sender;
+use log::warn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: S
 fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
     let mut frames = FrameBuffer::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
+    let mut idle_limit = None;
     loop {
         match connection.phase() {
             Phase::Live => {}
@@ -43,10 +45,23 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
+        if connection.idle_limit() != idle_limit {
+            idle_limit = connection.idle_limit();
+            if let Err(error) = connection.transport.set_timeouts(idle_limit) {
+                warn!("no heartbeat check, the socket takes no timeout: {error}");
+            }
+        }
         match connection.transport.read(frames.space()) {
             Ok(0) => return end_of_stream(connection, &frames),
             Ok(count) => frames.advance(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if is_timeout(&error) => {
+                if let Some(limit) = idle_limit {
+                    let reason = format!("no heartbeat: nothing has come for {limit:?}");
+                    return context().with_reason(reason).Disconnected();
+                }
+                continue;
+            }
             Err(error) => {
                 let cause = connection.take_write_failure().unwrap_or(error);
                 return context()
@@ -60,6 +75,14 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             return context().with_reason(reason).with_source(error).Stream();
         }
     }
+}
+
+/// How the end of a read timeout is told differs between systems.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
@@ -92,23 +115,14 @@ fn drain(connection: &Connection, frames: &mut FrameBuffer) {
         }
         // The system takes no timeout below its resolution for one.
         let timeout = left.max(Duration::from_millis(1));
-        if connection
-            .transport
-            .set_read_timeout(Some(timeout))
-            .is_err()
-        {
+        if connection.transport.set_timeouts(Some(timeout)).is_err() {
             return;
         }
         match connection.transport.read(frames.space()) {
             Ok(0) => return,
             Ok(_) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::Interrupted
-                        | io::ErrorKind::WouldBlock
-                        | io::ErrorKind::TimedOut
-                ) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {}
             Err(_) => return,
         }
     }
@@ -118,14 +132,14 @@ impl Shared {
     /// Hands out the messages of every frame that is complete.
     fn dispatch_all(
         self: &Arc<Self>,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
     ) -> Result<(), ParseError> {
         while let Some(frame) = frames.next_frame()? {
             Message::each_in_frame(frame, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
-                    self.dispatch(message);
+                    self.dispatch(connection, message);
                 }
             })?;
         }
@@ -134,12 +148,15 @@ impl Shared {
 
     /// One message: first whoever it is routed to, then the handler of its type, then, if nobody
     /// took it, the last chance handler (rule C8).
-    fn dispatch(self: &Arc<Self>, message: Message) {
+    fn dispatch(self: &Arc<Self>, connection: &Arc<Connection>, message: Message) {
         // A copy for the handlers that come after the route, made only if there are any.
         let watched = self.callbacks.has_any_by_command().then(|| message.clone());
         let left = match message.command() {
             CommandType::Ack => self.dispatch_ack(message),
-            CommandType::Heartbeat => None,
+            CommandType::Heartbeat => {
+                self.answer_heartbeat(connection);
+                None
+            }
             _ => self.dispatch_data(message),
         };
         let watched = watched.is_some_and(|message| self.callbacks.call_by_command(&message));

@@ -2,6 +2,7 @@
 
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, Phase, receiving};
+use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
@@ -50,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -93,6 +95,7 @@ impl Shared {
                 connect_timeout: Duration::from_secs(10),
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
+                heartbeat: None,
             }),
             state: Mutex::default(),
             wire: Mutex::default(),

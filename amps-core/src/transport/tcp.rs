@@ -58,8 +58,9 @@ impl Transport for TcpTransport {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)
+    fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)?;
+        self.stream.set_write_timeout(timeout)
     }
 
     // Shutting down fails only if the connection is gone already.
