@@ -229,6 +229,9 @@ errors! {
 
 impl Error {
     /// True if the connection at hand is gone or was never made: connecting anew may help.
+    ///
+    /// Also true for [`Error::TimedOut`], which may mean that the server is gone or just slow;
+    /// whether there still is a connection tells [`Client::is_connected`](crate::Client).
     pub fn is_connection_error(&self) -> bool {
         matches!(self.group(), Group::Connection | Group::Both)
     }

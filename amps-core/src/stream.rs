@@ -90,6 +90,11 @@ impl MessageStream {
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
         match self.take(Instant::now().checked_add(timeout)) {
             Taken::Message(message) => Ok(Some(message)),
+            Taken::Ended if self.ended == Some(EndReason::Usage) => {
+                Err(ErrorContext::new("read the stream of", self.command_id())
+                    .with_reason("a handler of the same client cannot wait for a message")
+                    .Usage())
+            }
             Taken::Ended => Ok(None),
             Taken::TimedOut => Err(ErrorContext::new("read the stream of", self.command_id())
                 .with_reason(format!("no message within {timeout:?}"))

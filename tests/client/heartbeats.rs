@@ -119,7 +119,8 @@ fn n4_a_heartbeat_set_before_connecting_is_agreed_on_after_each_logon() {
             },
         )
         .unwrap();
-        client.disconnect().unwrap();
+        let end = || drop(connection.finish().unwrap());
+        during(|| client.disconnect(), end).unwrap();
     }
     let states = states.try_iter().collect::<Vec<_>>();
     let once = [

@@ -12,6 +12,7 @@ mod hard_moments;
 mod heartbeats;
 mod lifetime;
 mod logging_on;
+mod regressions;
 mod routing;
 mod streams;
 

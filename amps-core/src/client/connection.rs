@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -43,6 +43,8 @@ pub(crate) struct Connection {
     idle_limit: AtomicU64,
     /// Until when a deliberate disconnect lets the receive thread wait for the server's end.
     drain_until: Mutex<Option<Instant>>,
+    was_cut: AtomicBool,
+    ended_cleanly: AtomicBool,
 }
 
 #[derive(Default)]
@@ -102,6 +104,8 @@ impl Connection {
             flusher_woken: Condvar::new(),
             idle_limit: AtomicU64::new(0),
             drain_until: Mutex::new(None),
+            was_cut: AtomicBool::new(false),
+            ended_cleanly: AtomicBool::new(false),
         }
     }
 
@@ -153,33 +157,47 @@ impl Connection {
         *self.drain_until.lock() = Some(instant);
     }
 
-    /// How long a closing connection may still wait for the server's end of stream.
-    pub(crate) fn drain_left(&self) -> Duration {
-        self.drain_until
-            .lock()
-            .map(|until| until.saturating_duration_since(Instant::now()))
-            .unwrap_or_default()
+    /// Until when a closing connection may wait for the server's end of stream.
+    pub(crate) fn drain_deadline(&self) -> Instant {
+        self.drain_until.lock().unwrap_or_else(Instant::now)
     }
 
-    /// Waits until the receive thread has announced the state Connected, which is the first state
-    /// that anybody hears of. Never called on that thread.
-    pub(crate) fn wait_until_announced(&self, deadline: Option<Instant>) {
-        // Nothing is ever sent: the end of the channel is the signal.
-        match deadline {
-            Some(deadline) => drop(self.announced.recv_deadline(deadline)),
-            None => drop(self.announced.recv()),
+    /// Gives up on a closing connection: wakes its threads, wherever they wait.
+    pub(crate) fn cut(&self) {
+        // First: what the receive thread then sees looks like the end that the server made.
+        self.was_cut.store(true, Ordering::Release);
+        self.transport.shutdown();
+    }
+
+    /// Notes that the server has closed its side, too: it has seen everything that was sent.
+    pub(crate) fn end_cleanly(&self) {
+        if !self.was_cut.load(Ordering::Acquire) {
+            self.ended_cleanly.store(true, Ordering::Release);
         }
+    }
+
+    pub(crate) fn has_ended_cleanly(&self) -> bool {
+        self.ended_cleanly.load(Ordering::Acquire)
+    }
+
+    /// Waits until the receive thread has announced the state Connected. Never called on that
+    /// thread.
+    pub(crate) fn wait_until_announced(&self) {
+        // Nothing is ever sent: the end of the channel is the signal.
+        let _ = self.announced.recv();
     }
 
     /// Starts a thread that [`Connection::wait_for_threads`] waits for.
     pub(crate) fn spawn(
         self: &Arc<Self>,
-        name: String,
+        name: &str,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         self.threads.lock().running += 1;
         // Dropped with the closure, also if no thread can be started: so no lock is held here.
         let ending = Ending(self.clone());
+        // The system takes no thread name with a zero byte, a client name may have one.
+        let name = name.replace('\0', "?");
         let handle = thread::Builder::new().name(name).spawn(move || {
             let _ending = ending;
             work();

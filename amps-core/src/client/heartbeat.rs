@@ -5,8 +5,8 @@
 //! timer is needed. Writes have the same timeout, so that a publisher stuck on a peer that stopped
 //! reading does not outlive the connection.
 
+use super::ask::{Patience, Question};
 use super::connection::Connection;
-use super::pending::Outcome;
 use super::receiving::DEFAULT_TIMEOUT;
 use super::shared::Shared;
 use super::{Client, ConnectionState};
@@ -69,7 +69,14 @@ impl Shared {
         // Before the server is asked: its answer makes the receive thread look at the limit.
         connection.set_idle_limit(heartbeat.idle);
         match self.start_heartbeat(connection, heartbeat.interval) {
-            Ok(()) => self.callbacks.announce(ConnectionState::HeartbeatInitiated),
+            Ok(()) => {
+                let mut state = self.state.lock();
+                if state.is_current(connection) {
+                    state.tell(ConnectionState::HeartbeatInitiated);
+                }
+                drop(state);
+                self.announce();
+            }
             Err(error) => {
                 connection.set_idle_limit(Duration::ZERO);
                 self.callbacks.report(&error);
@@ -84,14 +91,9 @@ impl Shared {
     ) -> Result<()> {
         let seconds = whole_seconds(interval);
         let context = || ErrorContext::new("start a heartbeat with", connection.uri.to_string());
-        let id = self.new_command_id();
-        let awaited = AckType::PROCESSED;
         let command = Command::from(CommandType::Heartbeat)
-            .set_command_id(&id)
+            .set_command_id(self.new_command_id())
             .set_options(format!("start,{seconds}"));
-        let Some(wait) = self.pending.register(&id, awaited, connection.number) else {
-            return Err(context().with_reason("its command id is in use").Usage());
-        };
         if self.is_on_receive_thread() {
             // The answer cannot be waited for here, nor is it needed.
             let mut bytes = Vec::new();
@@ -99,23 +101,17 @@ impl Shared {
             self.post(connection, &bytes);
             return Ok(());
         }
-        self.send_on(connection, b"", context, |out| {
-            command.write_header(out, awaited).finish(b"");
-        })?;
-        let waiting = self.waits.for_ack();
-        let outcome = wait.wait(super::logon::deadline(DEFAULT_TIMEOUT));
-        drop(waiting);
-        match outcome {
-            Outcome::Acknowledged(ack) => match ack.to_result() {
-                Ok(()) => Ok(()),
-                Err(_) => Err(Error::refused(ack.reason(), context())),
-            },
-            Outcome::Disconnected => Err(context()
-                .with_reason("the connection was lost before the server answered")
-                .Disconnected()),
-            Outcome::TimedOut => Err(context()
-                .with_reason(format!("no answer within {DEFAULT_TIMEOUT:?}"))
-                .TimedOut()),
+        let question = Question {
+            connection,
+            command: &command,
+            acks: AckType::PROCESSED,
+            awaited: AckType::PROCESSED,
+            patience: Patience::of(DEFAULT_TIMEOUT),
+        };
+        let ack = self.ask(&question, context)?;
+        match ack.to_result() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::refused(ack.reason(), context())),
         }
     }
 

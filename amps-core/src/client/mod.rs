@@ -1,9 +1,11 @@
 //! The client: one connection, one receive thread, any number of handles.
 
+mod ask;
 mod callbacks;
 mod connection;
 mod execute;
 mod heartbeat;
+mod lifecycle;
 mod listening;
 mod logon;
 mod outbox;
@@ -178,8 +180,9 @@ impl Client {
     ///
     /// The name look-up and the dial take no longer than
     /// [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
-    /// calls [`disconnect`](Client::disconnect). Most servers want a [`logon`](Client::logon)
-    /// next. Guide §3.2; rules A1 to A7, B1 to B3.
+    /// calls [`disconnect`](Client::disconnect). Returns when the thread created callback and the
+    /// listeners of the state `Connected` have run on the receive thread. Most servers want a
+    /// [`logon`](Client::logon) next. Guide §3.2; rules A1 to A7, B1 to B3.
     ///
     /// # Errors
     ///
@@ -226,12 +229,16 @@ impl Client {
     /// running, after 2 s at the latest. No disconnect handler is called, also not if the
     /// connection was about to be lost. Settings and callbacks stay; subscriptions do not.
     ///
-    /// Disconnecting a client that is not connected does nothing. May be called from any thread
-    /// and from handlers, and cancels a `connect` in progress. Rules B15, B16.
+    /// Disconnecting a client that is not connected does nothing, except that it waits for a
+    /// disconnect that another thread has begun. May be called from any thread and cancels a
+    /// `connect` in progress. In a handler it returns before the end: its thread goes on closing
+    /// when the handler has returned. Rules B15, B16.
     ///
     /// # Errors
     ///
-    /// None at present: what is sent has been written when the call that sent it returned.
+    /// [`Error::Disconnected`]: the server did not confirm the end in time, so what was sent last
+    /// may not have arrived; the client is disconnected all the same. With `tcp_linger=0` nothing
+    /// is waited for, nothing is known of what was sent last, and there is no error.
     pub fn disconnect(&self) -> Result<()> {
         self.shared().disconnect()
     }
@@ -255,7 +262,7 @@ impl Client {
         self.shared().state.lock().session.is_some()
     }
 
-    /// The connection string last given to `connect`, as it was given.
+    /// The connection string last given to `connect`, as it was given: with its password.
     pub fn uri(&self) -> Option<String> {
         self.shared().state.lock().last_uri.clone()
     }

@@ -2,28 +2,39 @@
 //!
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
-use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, set_receiving};
 use super::routes::{Route, Sink};
 use super::shared::Shared;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
+use crate::handler::{drop_guarded, panic_text};
 use crate::message::Message;
 use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
 use crate::stream::EndReason;
 use crossbeam_channel::Sender;
 use log::warn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The receive thread of one connection, from its first to its last moment.
 pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: Sender<()>) {
     set_receiving(Some((shared.id(), connection.number)));
     shared.callbacks.thread_created();
-    shared.callbacks.announce(ConnectionState::Connected);
+    shared.announce();
     drop(announced);
-    let error = receive(&shared, &connection);
+    // Handlers are guarded where they are called. What remains is code of the application in odd
+    // places, such as the drop of what a handler captured, or a logger: it must not leave a
+    // client behind that seems connected and hears nothing.
+    let received = catch_unwind(AssertUnwindSafe(|| receive(&shared, &connection)));
+    let error = received.unwrap_or_else(|panic| {
+        let reason = panic_text(&*panic);
+        drop_guarded(panic);
+        ErrorContext::new("receive from", connection.uri.to_string())
+            .with_reason(format!("a callback panicked: {reason}"))
+            .Handler()
+    });
     // From here on this thread may wait for a new connection, which has a thread of its own.
     set_receiving(None);
     shared.lose(&connection, error);
@@ -52,7 +63,12 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             }
         }
         match connection.transport.read(frames.space()) {
-            Ok(0) => return end_of_stream(connection, &frames),
+            Ok(0) => {
+                if connection.phase() == Phase::Closing {
+                    connection.end_cleanly();
+                }
+                return end_of_stream(connection, &frames);
+            }
             Ok(count) => frames.advance(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
@@ -107,10 +123,12 @@ fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
 /// and drop publishes that are still on their way.
 fn drain(connection: &Connection, frames: &mut FrameBuffer) {
     loop {
-        let left = connection.drain_left();
+        let left = connection
+            .drain_deadline()
+            .saturating_duration_since(Instant::now());
         if left.is_zero() {
-            connection.transport.abandon_unsent();
-            connection.transport.shutdown();
+            // The socket is closed without waiting; the system goes on delivering what it has.
+            connection.cut();
             return;
         }
         // The system takes no timeout below its resolution for one.
@@ -119,7 +137,10 @@ fn drain(connection: &Connection, frames: &mut FrameBuffer) {
             return;
         }
         match connection.transport.read(frames.space()) {
-            Ok(0) => return,
+            Ok(0) => {
+                connection.end_cleanly();
+                return;
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if is_timeout(&error) => {}
@@ -157,11 +178,15 @@ impl Shared {
                 self.answer_heartbeat(connection);
                 None
             }
-            _ => self.dispatch_data(message),
+            _ => self.dispatch_data(connection, message),
         };
+        if !connection.is_live() {
+            return;
+        }
         let watched = watched.is_some_and(|message| self.callbacks.call_by_command(&message));
         if let Some(message) = left
             && !watched
+            && connection.is_live()
         {
             self.callbacks.call_last_chance(&message);
         }
@@ -170,18 +195,21 @@ impl Shared {
     /// Returns the message if nobody took it.
     fn dispatch_ack(self: &Arc<Self>, ack: Message) -> Option<Message> {
         let Some(route) = self.route_of_ack(&ack) else {
-            return if self.pending.acknowledge(&ack) {
-                None
-            } else {
-                Some(ack)
-            };
+            let is_late_success =
+                !ack.command_id().is_empty() && ack.status_kind() == Status::Success;
+            if self.pending.acknowledge(&ack) || is_late_success {
+                // The answer to a caller who gave up, or to the part of a command that only the
+                // engine asked for, is no news to anybody.
+                return None;
+            }
+            return Some(ack);
         };
         let is_over = route.note_ack(&ack);
         let refused = route.is_refused_by(&ack);
         if refused {
             // Before the caller hears of it: it may use the ids again at once.
             self.routes.remove(&route);
-        } else if route.replaces && ack.status_kind() == Status::Success {
+        } else if route.replaces && ack.is_accepted() {
             self.routes.take_over(&route);
         }
         // The caller goes on while the handler runs.
@@ -198,9 +226,15 @@ impl Shared {
         None
     }
 
-    /// Acknowledgements go by command id first, because not all of them have another.
+    /// An acknowledgement with a command id is for that command alone: what answers a command of
+    /// the past must not touch a route that has taken over its other ids.
     fn route_of_ack(&self, ack: &Message) -> Option<Arc<Route>> {
-        [ack.command_id(), ack.query_id(), ack.sub_id()]
+        let command_id = ack.command_id();
+        if !command_id.is_empty() {
+            let route = self.routes.get(command_id.as_bytes());
+            return route.filter(|route| route.command_id == command_id);
+        }
+        [ack.query_id(), ack.sub_id()]
             .into_iter()
             .filter(|id| !id.is_empty())
             .find_map(|id| self.routes.get(id.as_bytes()))
@@ -208,9 +242,9 @@ impl Shared {
 
     /// Returns the message if nobody took it.
     #[inline]
-    fn dispatch_data(&self, mut message: Message) -> Option<Message> {
+    fn dispatch_data(&self, connection: &Connection, mut message: Message) -> Option<Message> {
         if message.header().special {
-            return self.dispatch_special(message);
+            return self.dispatch_special(connection, message);
         }
         let sub_ids = message.header().sub_ids;
         if sub_ids.is_empty() {
@@ -227,6 +261,9 @@ impl Shared {
         }
         let mut untaken = None;
         for id in message.delivery_list().collect::<Vec<Span>>() {
+            if !connection.is_live() {
+                break;
+            }
             let mut copy = message.clone();
             copy.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
@@ -240,7 +277,7 @@ impl Shared {
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(&self, message: Message) -> Option<Message> {
+    fn dispatch_special(&self, connection: &Connection, message: Message) -> Option<Message> {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -251,6 +288,9 @@ impl Shared {
         }
         let mut untaken = None;
         for id in ids {
+            if !connection.is_live() {
+                break;
+            }
             let mut copy = message.clone();
             copy.set_decoded_sub_id(&id);
             if let Some(copy) = self.deliver_to(self.routes.get(id.as_bytes()), copy) {

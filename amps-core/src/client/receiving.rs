@@ -182,8 +182,8 @@ impl Client {
 impl Client {
     /// Ends a subscription: an id, a comma list of ids, or `all`.
     ///
-    /// Messages stop coming to the handler at once, and its stream ends; the server is told
-    /// without waiting for it. Fine in a handler. Without a connection there is nothing left to
+    /// The handler is not called any more, except that a call that is being made goes on; the
+    /// stream ends. The server is told without waiting for it. Fine in a handler. Without a connection there is nothing left to
     /// tell. Guide §4.2; rule D12.
     ///
     /// # Errors
