@@ -94,6 +94,10 @@ impl Command {
     }
 
     /// Adds acknowledgements that the application wants to see.
+    ///
+    /// A server with a transaction log acknowledges publishes as persisted in one go for many,
+    /// without a command id (rule C13): then the handler of a single publish hears nothing, and
+    /// stays until the connection ends.
     #[must_use]
     pub fn add_ack_type(mut self, acks: AckType) -> Command {
         self.acks |= acks;
