@@ -301,6 +301,15 @@ impl Message {
         self.header.status == Status::Success && self.header.ack_type.contains(AckType::PROCESSED)
     }
 
+    /// True if this acknowledgement says that a publish or delete could not be persisted. Only
+    /// these have a sequence number; the same type for a subscription has a bookmark alone.
+    pub(crate) fn is_failed_write(&self) -> bool {
+        self.header.status == Status::Failure
+            && self.header.ack_type.contains(AckType::PERSISTED)
+            && self.sequence().is_some()
+            && self.to_result().is_err()
+    }
+
     pub(crate) fn status_kind(&self) -> Status {
         self.header.status
     }

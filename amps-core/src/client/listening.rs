@@ -18,6 +18,18 @@ impl Client {
         self.shared().callbacks.set_exception_listener(listener);
     }
 
+    /// Sets who is told when the server could not persist a publish or delete: with the
+    /// acknowledgement and the reason.
+    ///
+    /// Without a publish store the server tells this only of commands that asked for the
+    /// persisted acknowledgement, and the message itself is not at hand. A duplicate is no failed
+    /// write, because the server has the message. Runs on the receive thread. Default: such
+    /// acknowledgements go to the last chance handler. Guide §5.5; rules H1, H2, H4, H6, H7.
+    pub fn set_failed_write_handler(&self, handler: impl FnMut(&Message, &str) + Send + 'static) {
+        let handler = Arc::new(Mutex::new(handler));
+        self.shared().callbacks.set_failed_write(handler);
+    }
+
     /// Sets who gets the messages that nobody else took. Runs on the receive thread. Default:
     /// they are dropped. Guide §5.3.
     pub fn set_last_chance_message_handler<H, O>(&self, handler: H)

@@ -202,7 +202,8 @@ impl Shared {
                 // engine asked for, is no news to anybody.
                 return None;
             }
-            return Some(ack);
+            let told = ack.is_failed_write() && self.callbacks.call_failed_write(&ack);
+            return (!told).then_some(ack);
         };
         let is_over = route.note_ack(&ack);
         let refused = route.is_refused_by(&ack);
