@@ -312,9 +312,10 @@ impl Shared {
         let Some(route) = route else {
             return Some(message);
         };
-        let command = message.command();
+        // Before the delivery: whoever sees the end of a query finds the query ended.
+        let is_over = route.note_data(message.command());
         self.deliver(&route, message);
-        if route.note_data(command) {
+        if is_over {
             self.routes.remove(&route);
             route.end(EndReason::Completed);
         }
