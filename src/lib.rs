@@ -48,7 +48,8 @@
 //! # Log
 //!
 //! The client logs through the `log` crate: at `warn` what nobody else is told of and a lost
-//! connection, at `info` connections, logons and disconnects, at `debug` what was dropped.
+//! connection, at `info` connections, logons and disconnects, at `debug` unsubscribes, at `trace` messages that
+//! nobody took, with their payload.
 //! Passwords are never logged.
 
 pub use amps_codecs as codecs;

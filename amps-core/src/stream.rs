@@ -55,6 +55,7 @@ pub struct MessageStream {
     /// Taken from the queue in one step, so that the two threads meet less often.
     taken: VecDeque<Message>,
     ended: Option<EndReason>,
+    closed: bool,
 }
 
 impl MessageStream {
@@ -65,6 +66,7 @@ impl MessageStream {
             queue,
             taken: VecDeque::new(),
             ended: None,
+            closed: false,
         }
     }
 
@@ -76,6 +78,7 @@ impl MessageStream {
             queue: Arc::new(StreamQueue::new(0)),
             taken: VecDeque::new(),
             ended: Some(EndReason::Completed),
+            closed: false,
         }
     }
 
@@ -181,12 +184,15 @@ impl MessageStream {
     /// Returns at once, without waiting for the server; also safe on the receive thread. Closing
     /// again does nothing. Dropping the stream does the same.
     pub fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
         self.taken.clear();
         self.ended.get_or_insert(EndReason::Closed);
         self.queue.end(EndReason::Closed);
         self.queue.clear();
-        if let Some(route) = self.route.take() {
-            self.client.shared().end_route(&route);
+        if let Some(route) = &self.route {
+            self.client.shared().end_route(route);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, Result};
 use crate::handler::{MessageHandler, guarded};
 use crate::message::Message;
-use log::warn;
+use log::{trace, warn};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -202,7 +202,7 @@ impl Callbacks {
     pub(crate) fn call_last_chance(&self, message: &Message) {
         let handler = self.last_chance.lock().clone();
         if !self.call(handler, message) {
-            log::debug!("nobody took {message:?}");
+            trace!("nobody took {message:?}");
         }
     }
 

@@ -65,7 +65,7 @@ impl Shared {
         let spawned = connection.spawn(&name, move || receive::run(shared, received, announce));
         if let Err(error) = spawned {
             connection.transport.shutdown();
-            self.take_connection(Some(connection.number), Phase::Lost, None);
+            self.take_connection(Some(connection.number), Phase::Lost);
             self.end_all(&connection);
             self.announce();
             return Err(context()
@@ -79,21 +79,16 @@ impl Shared {
 
     /// Takes the connection that is in use out of the state, into another phase. Whoever gets it
     /// is the one who ends it: `disconnect`, or the receive thread that found it broken.
-    fn take_connection(
-        &self,
-        number: Option<u64>,
-        phase: Phase,
-        drain: Option<Duration>,
-    ) -> Option<Arc<Connection>> {
+    fn take_connection(&self, number: Option<u64>, phase: Phase) -> Option<Arc<Connection>> {
         let mut state = self.state.lock();
         let connection = state
             .connection
             .take_if(|connection| number.is_none_or(|number| number == connection.number))?;
         state.session = None;
-        if let Some(drain) = drain {
+        if phase == Phase::Closing {
             // Before the receive thread sees the phase, in which it looks at the deadline.
             let linger = connection.uri.options().tcp_linger;
-            connection.set_drain_until(Instant::now() + linger.min(drain));
+            connection.set_drain_until(Instant::now() + linger.min(LONGEST_DRAIN));
             state.closing = Arc::downgrade(&connection);
             state.tell(ConnectionState::Shutdown);
         }
@@ -112,8 +107,7 @@ impl Shared {
         // A dial under way is cancelled by dropping its guard.
         let dialing = self.state.lock().dialing.take();
         drop(dialing);
-        let Some(connection) = self.take_connection(None, Phase::Closing, Some(LONGEST_DRAIN))
-        else {
+        let Some(connection) = self.take_connection(None, Phase::Closing) else {
             let closing = self.state.lock().closing.upgrade();
             return match closing {
                 Some(connection) => self.wait_for_end(&connection),
@@ -171,7 +165,7 @@ impl Shared {
     /// What the receive thread does when it finds its connection broken (rule I1).
     pub(crate) fn lose(self: &Arc<Self>, connection: &Arc<Connection>, error: Error) {
         if self
-            .take_connection(Some(connection.number), Phase::Lost, None)
+            .take_connection(Some(connection.number), Phase::Lost)
             .is_none()
         {
             // `disconnect` came first: this is the end that it waits for.
