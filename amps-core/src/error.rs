@@ -147,7 +147,7 @@ macro_rules! errors {
         }
 
         #[cfg(test)]
-        const EVERY_KIND: &[fn(ErrorContext) -> Error] = &[$(ErrorContext::$variant,)*];
+        const EVERY_KIND: &[MakeError] = &[$(ErrorContext::$variant,)*];
     };
 }
 
@@ -261,8 +261,10 @@ impl Error {
     }
 }
 
+type MakeError = fn(ErrorContext) -> Error;
+
 /// The reason texts that have a variant.
-const REASONS: &[(&str, fn(ErrorContext) -> Error)] = &[
+const REASONS: &[(&str, MakeError)] = &[
     ("bad filter", ErrorContext::BadFilter),
     ("bad regex topic", ErrorContext::BadRegexTopic),
     ("bad regex", ErrorContext::BadRegexTopic),

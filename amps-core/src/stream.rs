@@ -9,6 +9,8 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 
 /// Why a stream gives no more messages.
@@ -170,7 +172,7 @@ impl MessageStream {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`](crate::Error::TimedOut): nothing came in time. The stream has not
+    /// [`Error::TimedOut`]: nothing came in time. The stream has not
     /// ended and nothing is lost.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
         match self.take(Instant::now().checked_add(timeout)) {

@@ -1,5 +1,7 @@
 //! Connection strings.
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use percent_encoding::percent_decode_str;
 use std::fmt;

@@ -1,5 +1,11 @@
 //! The client against a broker, rule by rule.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
 mod commands;
 mod connecting;
 mod hard_moments;

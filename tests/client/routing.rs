@@ -50,7 +50,9 @@ fn trap_41_malformed_headers_end_the_connection_and_nothing_else() {
         let told = exceptions(&client);
         // An empty frame carries nothing and is no error; the one after it is.
         peer.send(bad).unwrap();
-        peer.send("{").unwrap();
+        if bad.is_empty() {
+            peer.send("{").unwrap();
+        }
         let error = told.recv_timeout(PATIENCE).unwrap();
         assert!(error.starts_with("protocol error"), "{bad}: {error}");
         let error = client.publish("x", "y").unwrap_err();

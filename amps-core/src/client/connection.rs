@@ -2,9 +2,11 @@
 
 use crate::transport::Transport;
 use crate::uri::AmpsUri;
+use crossbeam_channel::Receiver;
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -31,6 +33,8 @@ pub(crate) struct Connection {
     /// Why a write failed: the receive thread, which then only sees the end of the stream,
     /// reports it.
     write_failure: Mutex<Option<io::Error>>,
+    /// Disconnected, as a channel, once the state Connected has been announced.
+    announced: Receiver<()>,
     threads: Mutex<Threads>,
     thread_ended: Condvar,
     flusher: Mutex<FlusherState>,
@@ -66,14 +70,30 @@ pub(crate) fn receiving() -> Option<(u64, u64)> {
     RECEIVING.get()
 }
 
+/// Counts a thread of a connection down when it ends, however it does.
+struct Ending(Arc<Connection>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.threads.lock().running -= 1;
+        self.0.thread_ended.notify_all();
+    }
+}
+
 impl Connection {
-    pub(crate) fn new(number: u64, uri: AmpsUri, transport: Box<dyn Transport>) -> Connection {
+    pub(crate) fn new(
+        number: u64,
+        uri: AmpsUri,
+        transport: Box<dyn Transport>,
+        announced: Receiver<()>,
+    ) -> Connection {
         Connection {
             number,
             uri,
             transport,
             phase: AtomicU8::new(Phase::Live as u8),
             write_failure: Mutex::new(None),
+            announced,
             threads: Mutex::default(),
             thread_ended: Condvar::new(),
             flusher: Mutex::default(),
@@ -124,21 +144,30 @@ impl Connection {
             .unwrap_or_default()
     }
 
+    /// Waits until the receive thread has announced the state Connected, which is the first state
+    /// that anybody hears of. Never called on that thread.
+    pub(crate) fn wait_until_announced(&self, deadline: Option<Instant>) {
+        // Nothing is ever sent: the end of the channel is the signal.
+        match deadline {
+            Some(deadline) => drop(self.announced.recv_deadline(deadline)),
+            None => drop(self.announced.recv()),
+        }
+    }
+
     /// Starts a thread that [`Connection::wait_for_threads`] waits for.
     pub(crate) fn spawn(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         name: String,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let connection = self.clone();
-        let mut threads = self.threads.lock();
+        self.threads.lock().running += 1;
+        // Dropped with the closure, also if no thread can be started: so no lock is held here.
+        let ending = Ending(self.clone());
         let handle = thread::Builder::new().name(name).spawn(move || {
+            let _ending = ending;
             work();
-            connection.threads.lock().running -= 1;
-            connection.thread_ended.notify_all();
         })?;
-        threads.running += 1;
-        threads.handles.push(handle);
+        self.threads.lock().handles.push(handle);
         Ok(())
     }
 

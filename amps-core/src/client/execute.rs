@@ -6,6 +6,7 @@ use super::pending::Outcome;
 use super::routes::{Conflict, Route, RouteKind, RouteSpec, Sink};
 use super::shared::{Shared, route_query};
 use crate::ack::AckType;
+use crate::bookmark;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
@@ -105,6 +106,10 @@ impl Shared {
         }
         let connection = self.connection(|| context(&command))?;
         self.assign_ids(&mut command, &plan);
+        if command.bookmark() == bookmark::MOST_RECENT {
+            // Without a bookmark store nothing is known of the subscription (rules L2, L13).
+            command.set_field(Field::Bookmark, bookmark::EPOCH);
+        }
         let route = match plan.route {
             Some(kind) => Some(self.register(&command, &plan, kind, &connection, sink)?),
             None => None,

@@ -54,8 +54,9 @@ pub(crate) struct Settings {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) connection: Option<Arc<Connection>>,
-    /// Present while a dial is under way; dropping it cancels the dial.
-    dialing: Option<DialGuard>,
+    /// Present while a dial is under way, under its number; dropping it cancels the dial.
+    dialing: Option<(u64, DialGuard)>,
+    /// How many connections were begun: the number of the last one.
     connections: u64,
     pub(crate) session: Option<Session>,
     pub(crate) last_uri: Option<String>,
@@ -168,7 +169,7 @@ impl Shared {
         let context = || ErrorContext::new("connect to", uri.to_string());
         let (guard, cancel) =
             DialCancel::new().map_err(|error| context().with_source(error).Connection())?;
-        {
+        let number = {
             let mut state = self.state.lock();
             let obstacle = match (&state.connection, &state.dialing) {
                 (Some(connection), _) => Some(format!("connected to {}", connection.uri)),
@@ -178,49 +179,43 @@ impl Shared {
             if let Some(obstacle) = obstacle {
                 return Err(context().with_reason(obstacle).AlreadyConnected());
             }
-            state.dialing = Some(guard);
+            state.connections += 1;
+            state.dialing = Some((state.connections, guard));
             state.last_uri = Some(uri_text.to_string());
-        }
+            state.connections
+        };
+        let (announce, announced) = bounded(0);
         let timeout = self.settings.lock().connect_timeout;
         let dialed = dial(&uri, timeout, &cancel);
         let connection = {
             let mut state = self.state.lock();
-            let cancelled = state.dialing.take().is_none();
+            // After a `disconnect`, the dial of another thread may be in its place.
+            let ours = state.dialing.take_if(|(other, _)| *other == number);
             let transport = dialed?;
-            if cancelled {
+            if ours.is_none() {
                 return Err(context()
                     .with_reason("disconnect was called meanwhile")
                     .Disconnected());
             }
-            state.connections += 1;
-            let connection = Arc::new(Connection::new(state.connections, uri.clone(), transport));
+            let connection = Arc::new(Connection::new(number, uri.clone(), transport, announced));
             state.connection = Some(connection.clone());
             connection
         };
         info!("{} connected to {uri}", self.name());
-        self.start_receiving(&connection)
-    }
-
-    /// Starts the receive thread and waits until it has announced itself (rule B3).
-    fn start_receiving(self: &Arc<Self>, connection: &Arc<Connection>) -> Result<()> {
-        let (announced, has_announced) = bounded::<()>(0);
-        let thread_name = format!("amps-receive-{}", self.name());
         let (shared, received) = (self.clone(), connection.clone());
-        let spawned = connection.spawn(thread_name, move || {
-            receive::run(shared, received, announced);
-        });
-        if let Err(error) = spawned {
-            connection.transport.shutdown();
-            self.take_connection(Some(connection.number), Phase::Lost);
-            return Err(ErrorContext::new(
-                "start the receive thread of",
-                connection.uri.to_string(),
-            )
-            .with_source(error)
-            .Connection());
-        }
-        // The thread drops its end, which is the signal; it also does if a callback panics.
-        let _ = has_announced.recv();
+        let name = format!("amps-receive-{}", self.name());
+        // The thread drops `announce` when it has announced itself (rule B3).
+        connection
+            .spawn(name, move || receive::run(shared, received, announce))
+            .map_err(|error| {
+                connection.transport.shutdown();
+                self.take_connection(Some(connection.number), Phase::Lost);
+                context()
+                    .with_reason("the receive thread could not be started")
+                    .with_source(error)
+                    .Connection()
+            })?;
+        connection.wait_until_announced(None);
         Ok(())
     }
 
@@ -251,10 +246,14 @@ impl Shared {
         let linger = connection.uri.options().tcp_linger;
         let deadline = Instant::now() + linger.min(LONGEST_DRAIN);
         connection.set_drain_until(deadline);
+        let on_own_thread = receiving() == Some((self.id, connection.number));
+        if !on_own_thread {
+            connection.wait_until_announced(Some(deadline));
+        }
         self.callbacks.announce(ConnectionState::Shutdown);
         self.end_all(&connection);
         self.finish_writing(&connection, deadline);
-        if receiving() == Some((self.id, connection.number)) {
+        if on_own_thread {
             // This is a handler. When it has returned, its thread reads on until the server
             // closes or the deadline comes.
         } else if !connection.wait_for_threads(deadline) {
