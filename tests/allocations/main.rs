@@ -5,6 +5,8 @@
 //! writes prepared bytes to the client's socket and reads what the client publishes. Each step
 //! waits for the one before it, so that the figures do not depend on how threads are scheduled.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use amps::{Client, Command, CommandType, Message};
 use amps_core::protocol::{Field, FrameWriter};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};

@@ -10,11 +10,14 @@ use crate::Result;
 use crate::measure::{Plan, Row};
 use amps::Client;
 
+/// Measures a path under its name.
+type Measure = fn(&Plan, &str) -> Result<Vec<Row>>;
+
 /// Something to measure.
 pub(crate) struct Path {
     /// What the names of its rows begin with.
     pub(crate) name: &'static str,
-    pub(crate) run: fn(&Plan, &str) -> Result<Vec<Row>>,
+    pub(crate) run: Measure,
 }
 
 impl Path {
@@ -26,7 +29,7 @@ impl Path {
 
 /// All of them, in the order of the table.
 pub(crate) fn all() -> Vec<Path> {
-    let paths: [(&'static str, fn(&Plan, &str) -> Result<Vec<Row>>); 12] = [
+    let paths: [(&'static str, Measure); 12] = [
         ("publish 100 B", |plan, name| {
             publish::run(plan, name, 100, false)
         }),
