@@ -16,6 +16,9 @@ use hdrhistogram::Histogram;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+/// What the names of the two rows of a path end with.
+pub(super) const SUFFIXES: [&str; 2] = [", p50", ", p99"];
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAYLOAD: usize = 100;
@@ -56,7 +59,7 @@ fn measure(
             let value = |times: &Histogram<u64>| times.value_at_quantile(quantile) as f64;
             pairs.push(value(ours), value(floor));
         }
-        let name = format!("{name}, p{:.0}", quantile * 100.0);
+        let name = format!("{name}{}", SUFFIXES[at]);
         Row {
             shown_as: ShownAs::Latency,
             ..pairs.row(name, targets.map(|targets| targets[at]))

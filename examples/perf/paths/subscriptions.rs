@@ -1,6 +1,6 @@
 //! Receiving with 10,000 subscriptions on the connection, each with its own handler.
 //!
-//! Floor: the same with one. The messages go to all of them in turn.
+//! Floor: the same messages with one. With many, they go to all of them in turn.
 
 use super::log_on;
 use super::receive::{Progress, subscribe};
@@ -21,6 +21,7 @@ pub(super) fn run(plan: &Plan, name: &str) -> Result<Vec<Row>> {
     let spec = |subscriptions| Spec {
         messages,
         subscriptions,
+        prepared: MANY,
         ..Spec::new(Kind::Firehose, 100)
     };
     let (many_peer, one_peer) = (spec(MANY).start()?, spec(1).start()?);

@@ -25,6 +25,9 @@ pub(crate) struct Spec {
     /// Begins to send once there are so many subscriptions
     #[arg(long, default_value_t = 1)]
     pub(crate) subscriptions: usize,
+    /// How many different messages a firehose repeats; 0: about a mebibyte of them
+    #[arg(long, default_value_t = 0)]
+    pub(crate) prepared: usize,
     /// Sleeps between reads, so that the writer never has to wake it
     #[arg(long)]
     pub(crate) naps: bool,
@@ -53,6 +56,7 @@ impl Spec {
             payload,
             messages: 0,
             subscriptions: 1,
+            prepared: 0,
             naps: false,
             core: None,
         }
@@ -67,6 +71,7 @@ impl Spec {
         option("payload", self.payload);
         option("messages", self.messages);
         option("subscriptions", self.subscriptions);
+        option("prepared", self.prepared);
         if let Some(core) = self.core {
             option("core", core);
         }

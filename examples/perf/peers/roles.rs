@@ -10,7 +10,7 @@ use std::net::TcpStream;
 /// Records in one `sow` frame.
 const BATCH: usize = 100;
 
-/// A prepared buffer is at least so long: long writes cost the least per byte.
+/// About how long a prepared buffer is: long writes cost the least per byte.
 const PREPARED: usize = 1 << 20;
 
 /// The state of one connection.
@@ -93,7 +93,10 @@ impl Role {
     }
 
     fn prepared_count(&self) -> usize {
-        (PREPARED / (130 + self.spec.payload)).max(self.sub_ids.len())
+        match self.spec.prepared {
+            0 => PREPARED / (130 + self.spec.payload),
+            count => count,
+        }
     }
 
     pub(super) fn sow(&mut self, request: &Request<'_>, stream: &mut TcpStream) -> io::Result<()> {
