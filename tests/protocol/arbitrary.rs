@@ -1,7 +1,9 @@
 //! Whatever the bytes are, reading them ends with messages or with an error.
 
 use amps::Message;
-use amps_core::protocol::{Field, FrameBuffer, FrameWriter, Header, find_field, unescape};
+use amps_core::protocol::{
+    Field, FrameBuffer, FrameWriter, Header, ParseError, Scanner, find_field, unescape,
+};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,6 +21,20 @@ fn read_all(frame: Bytes) {
     });
 }
 
+/// Where a header ends, and its fields with their raw values, as the scanner sees them.
+type Scanned = (usize, Vec<(Field, Vec<u8>)>);
+
+fn thorough(bytes: &[u8]) -> Result<Scanned, ParseError> {
+    let mut scanner = Scanner::new(bytes, 0)?;
+    let mut values = Vec::new();
+    while let Some(field) = scanner.next_field()? {
+        if let Some(known) = Field::from_key(field.key) {
+            values.push((known, field.value.of(bytes).to_vec()));
+        }
+    }
+    Ok((scanner.end(), values))
+}
+
 /// Bytes that look like headers more often than chance would have it.
 fn header_like() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: &[&str] = &[
@@ -30,6 +46,13 @@ fn header_like() -> impl Strategy<Value = Vec<u8>> {
         "\"l\":99999999999999999999",
         "\"t\":\"a\\u00e9\\\"\"",
         "\"sids\":\"1, ,2,\"",
+        "\"t\":\"orders\",",
+        "\"bm\":\"44|7|\"",
+        "\"sub_id\":\"9\",",
+        "\"k\":\"1",
+        "\\\":\"",
+        "\"x\":\"",
+        "\"a",
         "\"k\":[{}]",
         ",",
         ":",
@@ -53,6 +76,33 @@ proptest! {
     #[test]
     fn header_like_bytes_never_panic_the_header_parser(bytes in header_like()) {
         read_all(Bytes::from(bytes));
+    }
+
+    #[test]
+    fn the_quick_way_through_a_header_agrees_with_the_thorough_one(bytes in header_like()) {
+        let mut bytes = bytes;
+        bytes.insert(0, b'{');
+        let quick = Header::parse(&bytes, 0);
+        match thorough(&bytes) {
+            Err(error) => prop_assert_eq!(quick.unwrap_err(), error),
+            Ok((end, values)) => {
+                let quick = quick.unwrap();
+                prop_assert_eq!(quick.span.end(), end);
+                for (field, span) in [
+                    (Field::Topic, quick.topic),
+                    (Field::SubIds, quick.sub_ids),
+                    (Field::SubId, quick.sub_id),
+                    (Field::QueryId, quick.query_id),
+                    (Field::CommandId, quick.command_id),
+                    (Field::Bookmark, quick.bookmark),
+                    (Field::SowKey, quick.sow_key),
+                ] {
+                    let value = values.iter().rev().find(|(known, _)| *known == field);
+                    let value = value.map(|(_, value)| &**value).unwrap_or_default();
+                    prop_assert_eq!(span.of(&bytes), value);
+                }
+            }
+        }
     }
 
     #[test]

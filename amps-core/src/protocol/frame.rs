@@ -1,7 +1,7 @@
 //! Frames: a length in four big-endian bytes, then that many bytes.
 
 use super::parse::ParseError;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// The longest frame that is accepted: 256 MiB. The server's own limit is about 200 MB.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -101,15 +101,18 @@ impl FrameBuffer {
             if self.filled < end {
                 return Ok(None);
             }
-            let mut frame = self.buffer.split_to(end).freeze();
+            // Stepped over, not split off: that would count the buffer twice more.
+            self.buffer.advance(PREFIX);
             self.filled -= end;
+            if length == 0 {
+                continue;
+            }
+            let frame = self.buffer.split_to(length).freeze();
             if self.filled == 0 && length > 4 * CHUNK {
                 // Let go of what one huge frame needed.
                 self.buffer = BytesMut::new();
             }
-            if length > 0 {
-                return Ok(Some(frame.split_off(PREFIX)));
-            }
+            return Ok(Some(frame));
         }
     }
 

@@ -11,6 +11,7 @@ mod encode;
 mod field;
 mod frame;
 mod parse;
+mod usual;
 
 pub use batch::{Record, Records};
 pub use encode::{BatchWriter, FrameWriter};

@@ -5,6 +5,7 @@
 //! somebody asks ([`find_field`]), because most messages are never asked for more.
 
 use super::field::Field;
+use super::usual::Usual;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use std::borrow::Cow;
@@ -114,23 +115,36 @@ enum ScanState {
     Done,
 }
 
-const PLAIN: u8 = 0;
-const QUOTE: u8 = 1;
-const ESCAPE: u8 = 2;
-const HIGH: u8 = 3;
+/// The lowest bit of each byte of a word.
+const LOW: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte of a word.
+const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// What each byte means inside a string.
-static IN_STRING: [u8; 256] = {
-    let mut table = [PLAIN; 256];
-    table[b'"' as usize] = QUOTE;
-    table[b'\\' as usize] = ESCAPE;
-    let mut byte = 0x80;
-    while byte < 256 {
-        table[byte] = HIGH;
-        byte += 1;
+/// The first byte from `at` on that ends a run of plain text: a quote, an escape or a byte above
+/// 0x7F; the length of the frame if there is none. Eight bytes at a time.
+#[inline(always)]
+pub(super) fn plain_end(frame: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = frame.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*chunk);
+        let quotes = word ^ (LOW * b'"' as u64);
+        let escapes = word ^ (LOW * b'\\' as u64);
+        // The lowest of these bits is exact; a carry can only set bits above it.
+        let hits =
+            ((quotes.wrapping_sub(LOW) & !quotes) | (escapes.wrapping_sub(LOW) & !escapes) | word)
+                & HIGH;
+        if hits != 0 {
+            return at + (hits.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
     }
-    table
-};
+    while let Some(&byte) = frame.get(at) {
+        if byte == b'"' || byte == b'\\' || byte >= 0x80 {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
 
 impl<'a> Scanner<'a> {
     /// Starts at the `{` that stands at `start`.
@@ -213,22 +227,19 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn string(&mut self) -> Result<Span, ParseError> {
         let start = self.at + 1;
-        let mut at = start;
+        let mut at = plain_end(self.frame, start);
         loop {
-            let Some(&byte) = self.frame.get(at) else {
-                return Err(ParseError::Unterminated(self.start));
-            };
-            match IN_STRING[byte as usize] {
-                PLAIN => at += 1,
-                QUOTE => break,
-                ESCAPE => {
+            match self.frame.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
                     self.special = true;
-                    at += 2;
+                    at = plain_end(self.frame, at + 2);
                 }
-                _ => {
+                Some(_) => {
                     self.special = true;
-                    at += 1;
+                    at = plain_end(self.frame, at + 1);
                 }
+                None => return Err(ParseError::Unterminated(self.start)),
             }
         }
         self.at = at + 1;
@@ -373,12 +384,39 @@ impl Header {
 
     /// This header with the fields of the one at `start` on top: a record of a batch inherits
     /// what the header of its frame says, and nothing from the record before it.
+    #[inline]
     pub(crate) fn overridden_by(
         mut self,
         frame: &[u8],
         start: usize,
     ) -> Result<Header, ParseError> {
+        self.read(frame, start)?;
+        Ok(self)
+    }
+
+    /// Takes over the fields of the header at `start`: first the quick way, and from the first
+    /// field on that is written differently the way that understands everything.
+    #[inline]
+    fn read(&mut self, frame: &[u8], start: usize) -> Result<(), ParseError> {
+        if frame.get(start) != Some(&b'{') {
+            return Err(ParseError::NoHeader(start));
+        }
+        match self.read_usual(frame, start) {
+            Usual::Done(end) => {
+                self.span = Span::new(start, end);
+                Ok(())
+            }
+            Usual::UpTo(at) => self.read_any(frame, start, at),
+        }
+    }
+
+    /// Any fields, from the brace or comma at `at` on.
+    fn read_any(&mut self, frame: &[u8], start: usize, at: usize) -> Result<(), ParseError> {
         let mut scanner = Scanner::new(frame, start)?;
+        if at != start {
+            scanner.at = at;
+            scanner.state = ScanState::Next;
+        }
         while let Some(field) = scanner.next_field()? {
             let value = field.value;
             match Field::routed(field.key) {
@@ -399,7 +437,7 @@ impl Header {
         }
         self.special |= scanner.special;
         self.span = Span::new(start, scanner.end());
-        Ok(self)
+        Ok(())
     }
 }
 
