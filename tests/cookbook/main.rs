@@ -5,6 +5,12 @@
 //! does not arrive is shown by order, not by waiting: a marker is published after it and is the
 //! next thing that comes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 mod codecs;
 mod conflation;
 mod delete;

@@ -5,19 +5,19 @@ use super::Session;
 use crate::engine::Engine;
 use crate::sow::Record;
 use crate::topic::{Addressees, Reason, Seen, Subscription, Topic};
-use std::collections::HashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// The records that a client has got through one subscription, as they are now.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The place of the topic, and the key.
-    records: HashSet<(usize, Box<[u8]>)>,
+    /// Their keys, by the place of the topic.
+    records: FxHashMap<usize, FxHashSet<Box<[u8]>>>,
 }
 
 impl Known {
     pub(super) fn has(&self, topic: &Topic, record: &Record) -> bool {
-        // The empty set is by far the most frequent one, and asking it should cost nothing.
-        !self.records.is_empty() && self.records.contains(&(topic.at, record.key.clone()))
+        let keys = self.records.get(&topic.at);
+        keys.is_some_and(|keys| keys.contains(&record.key))
     }
 }
 
@@ -37,7 +37,11 @@ impl Session {
                 let seen = Seen::record(&topic.message_type, &topic.name, record);
                 let delivered = old.queried || record.version > old.since;
                 if delivered && listener.shows(&seen, &record.key) {
-                    known.records.insert((topic.at, record.key.clone()));
+                    known
+                        .records
+                        .entry(topic.at)
+                        .or_default()
+                        .insert(record.key.clone());
                 }
             }
         }
@@ -49,7 +53,11 @@ impl Session {
         let mut addressees = Addressees::default();
         addressees.add(new);
         let mut frames = Vec::new();
-        for (at, key) in &known.records {
+        let records = known
+            .records
+            .iter()
+            .flat_map(|(at, keys)| keys.iter().map(move |key| (at, key)));
+        for (at, key) in records {
             let topic = engine.topics.at(*at);
             let Some(record) = topic.sow.as_ref().and_then(|sow| sow.get(key)) else {
                 continue;

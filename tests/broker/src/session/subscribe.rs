@@ -16,6 +16,16 @@ use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+/// A subscription that was checked and can be made.
+struct Entry<'a> {
+    id: &'a [u8],
+    criteria: Criteria,
+    /// The order of its pages.
+    order: Option<OrderBy>,
+    /// What it takes the place of.
+    replaced: Option<Arc<Subscription>>,
+}
+
 impl Session {
     pub(super) fn subscribe(
         &self,
@@ -38,7 +48,13 @@ impl Session {
         }
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &criteria, request)?;
-        self.enter(engine, type_at, request, &id, criteria, None, replaced);
+        let entry = Entry {
+            id: &id,
+            criteria,
+            order: None,
+            replaced,
+        };
+        self.enter(engine, type_at, request, entry);
         let acks = Ack {
             command_id: &request.text(Field::CommandId),
             sub_id: &id,
@@ -73,16 +89,10 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
-        let known = match &replaced {
-            Some(old) => {
-                let connection = self.connection.id();
-                engine
-                    .topics
-                    .release_all(connection, old, &mut engine.wakes);
-                self.known_through(engine, old)
-            }
-            None => super::replace::Known::default(),
-        };
+        let known = replaced
+            .as_ref()
+            .map(|old| self.known_through(engine, old))
+            .unwrap_or_default();
         let acks = self.query_acks(request, &query, &id);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
@@ -94,7 +104,13 @@ impl Session {
         let Query {
             criteria, order, ..
         } = query;
-        let added = self.enter(engine, type_at, request, &id, criteria, order, replaced);
+        let entry = Entry {
+            id: &id,
+            criteria,
+            order,
+            replaced,
+        };
+        let added = self.enter(engine, type_at, request, entry);
         if added.oof {
             self.take_back(engine, &added, &known);
         }
@@ -134,18 +150,20 @@ impl Session {
     }
 
     /// Makes the subscription, in the place of the one that it replaces.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one command")]
     fn enter(
         &self,
         engine: &mut Engine,
         type_at: usize,
         request: &Request<'_>,
-        id: &[u8],
-        criteria: Criteria,
-        order: Option<OrderBy>,
-        replaced: Option<Arc<Subscription>>,
+        entry: Entry<'_>,
     ) -> Arc<Subscription> {
         let connection = self.connection.id();
+        let Entry {
+            id,
+            criteria,
+            order,
+            replaced,
+        } = entry;
         let Criteria {
             wanted,
             pattern,

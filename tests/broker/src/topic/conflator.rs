@@ -3,6 +3,7 @@
 use super::news::News;
 use crate::filter::merge;
 use crate::message_type::MessageType;
+use crate::time::now_micros;
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -76,6 +77,7 @@ impl Conflator {
                 held.news = news;
             }
             None => {
+                news.processed.get_or_insert_with(now_micros);
                 let due = now + self.interval;
                 self.held.insert(key.into(), Held { due, news });
                 self.due.push_back((due, key.into()));

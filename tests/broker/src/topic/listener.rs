@@ -11,6 +11,7 @@ use crate::message_type::MessageType;
 use crate::sow::Sow;
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A subscription at a topic, with what it remembers of that topic.
 pub(crate) struct Listener {
@@ -195,14 +196,7 @@ impl Listener {
             Some(_) if self.subscription.no_empties && !change.delta().changed => return None,
             Some(_) => Cow::Borrowed(&*change.delta().payload),
         };
-        Some(News {
-            oof: None,
-            payload,
-            whole,
-            key: Cow::Borrowed(change.key),
-            correlation_id: Cow::Borrowed(change.correlation_id),
-            processed: change.processed,
-        })
+        Some(News::message(change, payload, whole))
     }
 
     fn leaving<'c>(&self, change: &'c Change<'_>, reason: Reason) -> Option<News<'c>> {
@@ -272,8 +266,25 @@ impl Listener {
         }
     }
 
+    /// Holds news back if the subscription is conflated, and says when a timer is to come for it
+    /// if none is set. Otherwise gives it back.
+    pub(super) fn conflate<'c>(
+        &mut self,
+        change: &Change<'_>,
+        news: News<'c>,
+    ) -> Result<Option<Instant>, News<'c>> {
+        if self.conflator.is_none() {
+            return Err(news);
+        }
+        let key = self.conflation_key(change, &news);
+        match &mut self.conflator {
+            Some(conflator) => Ok(conflator.hold(change.message_type, &key, news, Instant::now())),
+            None => Err(news),
+        }
+    }
+
     /// What tells records apart when updates are conflated.
-    pub(super) fn conflation_key(&self, change: &Change<'_>, news: &News<'_>) -> Box<[u8]> {
+    fn conflation_key(&self, change: &Change<'_>, news: &News<'_>) -> Box<[u8]> {
         let custom = self
             .subscription
             .conflation

@@ -1,5 +1,6 @@
 //! What a subscriber is told, and the frame that says it.
 
+use super::change::Change;
 use crate::time::{now_micros, timestamp};
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
@@ -38,7 +39,20 @@ pub(crate) struct News<'a> {
     pub(crate) processed: Option<u64>,
 }
 
-impl News<'_> {
+impl<'a> News<'a> {
+    /// The message of a change, with this payload.
+    #[inline]
+    pub(super) fn message(change: &'a Change<'_>, payload: Cow<'a, [u8]>, whole: bool) -> News<'a> {
+        News {
+            oof: None,
+            payload,
+            whole,
+            key: Cow::Borrowed(change.key),
+            correlation_id: Cow::Borrowed(change.correlation_id),
+            processed: change.processed,
+        }
+    }
+
     /// True if one frame can say both.
     fn equals(&self, other: &News<'_>) -> bool {
         self.oof == other.oof && self.key == other.key && self.payload == other.payload
@@ -72,60 +86,28 @@ impl Addressees {
         self.sow_key |= subscription.sow_key;
     }
 
-    /// Writes a message for all of them.
+    /// Writes news for all of them.
     #[inline]
-    pub(crate) fn write_message(
-        &self,
-        out: &mut Vec<u8>,
-        topic: &[u8],
-        key: &[u8],
-        correlation_id: &[u8],
-        processed: Option<u64>,
-        payload: &[u8],
-    ) {
-        let mut frame = FrameWriter::begin(out, CommandType::Publish);
-        self.write_header(&mut frame, topic, key, processed);
-        frame.text_if(Field::CorrelationId, correlation_id);
-        frame.finish(payload);
-    }
-
-    #[inline]
-    fn write_header(
-        &self,
-        frame: &mut FrameWriter<'_>,
-        topic: &[u8],
-        key: &[u8],
-        processed: Option<u64>,
-    ) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, topic: &[u8], news: &News<'_>) {
+        let command = match news.oof {
+            None => CommandType::Publish,
+            Some(_) => CommandType::Oof,
+        };
+        let mut frame = FrameWriter::begin(out, command);
         frame.text(Field::Topic, topic);
         frame.text(Field::SubIds, &self.ids);
         if self.timestamp {
-            let processed = processed.unwrap_or_else(now_micros);
+            let processed = news.processed.unwrap_or_else(now_micros);
             frame.text(Field::Timestamp, &timestamp(processed));
         }
         if self.sow_key {
-            frame.text_if(Field::SowKey, key);
+            frame.text_if(Field::SowKey, &news.key);
         }
-    }
-
-    /// Writes news for all of them.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, topic: &[u8], news: &News<'_>) {
-        let News {
-            key,
-            correlation_id,
-            processed,
-            payload,
-            ..
-        } = news;
-        let Some(reason) = news.oof else {
-            self.write_message(out, topic, key, correlation_id, *processed, payload);
-            return;
-        };
-        let mut frame = FrameWriter::begin(out, CommandType::Oof);
-        self.write_header(&mut frame, topic, key, *processed);
-        frame.text(Field::Reason, reason.name());
-        frame.text_if(Field::CorrelationId, correlation_id);
-        frame.finish(payload);
+        if let Some(reason) = news.oof {
+            frame.text(Field::Reason, reason.name());
+        }
+        frame.text_if(Field::CorrelationId, &news.correlation_id);
+        frame.finish(&news.payload);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::change::{Change, Event};
 use super::listener::{Listener, Verdict};
-use super::news::{Addressees, Parcels};
+use super::news::{Addressees, News, Parcels};
 use super::subscription::Subscription;
 use crate::server::{Connection, Task, Timers, Wakes};
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -40,15 +42,9 @@ impl Route {
     fn deliver(&mut self, change: &Change<'_>, outlet: &mut Outlet<'_>) {
         match &self.plain {
             Some(addressees) if change.event == Event::Published => {
+                let news = News::message(change, Cow::Borrowed(change.payload), true);
                 self.connection.send(outlet.wakes, |out| {
-                    addressees.write_message(
-                        out,
-                        change.topic,
-                        change.key,
-                        change.correlation_id,
-                        change.processed,
-                        change.payload,
-                    );
+                    addressees.write(out, change.topic, &news)
                 });
             }
             _ => self.sort_out(change, outlet),
@@ -61,41 +57,35 @@ impl Route {
             .listeners
             .iter()
             .map(|listener| listener.judge(change))
-            .collect::<smallvec::SmallVec<[Verdict; 4]>>();
+            .collect::<SmallVec<[Verdict; 4]>>();
         // If one subscription of a connection gets all fields, so do the others
-        // (`broker-behaviour §1`).
-        let whole = verdicts
-            .iter()
-            .zip(&self.listeners)
-            .any(|(verdict, listener)| {
-                *verdict == Verdict::Message { whole: true } && listener.conflator.is_none()
-            });
+        // (`broker-behaviour §1`); those that are conflated go by themselves.
+        let mut at_once = verdicts.iter().zip(&self.listeners);
+        let whole = at_once.any(|(verdict, listener)| {
+            *verdict == Verdict::Message { whole: true } && listener.conflator.is_none()
+        });
+        let connection = self.connection.id();
         let mut parcels = Parcels::default();
-        let (connection, now) = (self.connection.id(), Instant::now);
         for (listener, verdict) in self.listeners.iter_mut().zip(verdicts) {
-            let mut all = smallvec::SmallVec::<[_; 2]>::new();
+            let mut told = SmallVec::<[News<'_>; 2]>::new();
             if verdict == Verdict::Page {
-                listener.turn_page(change, |news| all.push(news));
+                listener.turn_page(change, |news| told.push(news));
             } else {
                 let whole = whole && listener.conflator.is_none();
-                all.extend(listener.news(verdict, change, whole));
+                told.extend(listener.news(verdict, change, whole));
             }
-            for news in all {
-                let key = listener
-                    .conflator
-                    .is_some()
-                    .then(|| listener.conflation_key(change, &news));
-                let (Some(conflator), Some(key)) = (&mut listener.conflator, key) else {
-                    parcels.add(&listener.subscription, news);
-                    continue;
-                };
-                if let Some(due) = conflator.hold(change.message_type, &key, news, now()) {
-                    let task = Task::Conflation {
-                        topic: change.at,
-                        connection,
-                        since: listener.subscription.since,
-                    };
-                    outlet.timers.add(due, task);
+            for news in told {
+                match listener.conflate(change, news) {
+                    Ok(None) => {}
+                    Ok(Some(due)) => {
+                        let task = Task::Conflation {
+                            topic: change.at,
+                            connection,
+                            since: listener.subscription.since,
+                        };
+                        outlet.timers.add(due, task);
+                    }
+                    Err(news) => parcels.add(&listener.subscription, news),
                 }
             }
         }
