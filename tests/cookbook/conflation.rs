@@ -185,3 +185,31 @@ fn conflated_deltas_are_merged() {
     // The field that has its old value again was changed all the same.
     expect(&mut stream, &[r#"publish {"id":1,"a":1,"b":2}"#]);
 }
+
+#[test]
+fn what_a_replaced_subscription_holds_back_is_not_lost() {
+    let broker = broker();
+    let client = client(&broker, "conflated-replace");
+    let subscribe = command("sow_and_subscribe", "orders").set_options("conflation=1h");
+    let mut held = client.execute(subscribe.clone()).unwrap();
+    publish(
+        &client,
+        "orders",
+        &[r#"{"id":1,"n":1}"#, r#"{"id":1,"n":2}"#],
+    );
+    client.publish_flush(crate::PATIENCE).unwrap();
+    assert_eq!(group(&mut held), [""; 0]);
+    let replace = subscribe.set_sub_id(held.sub_id()).set_options("replace");
+    let mut stream = client.execute(replace).unwrap();
+    publish(&client, "orders", &[r#"{"id":1,"n":3}"#]);
+    // In the result or after it, but once.
+    expect(
+        &mut stream,
+        &[
+            "group_begin",
+            "group_end",
+            r#"publish {"id":1,"n":2}"#,
+            r#"publish {"id":1,"n":3}"#,
+        ],
+    );
+}

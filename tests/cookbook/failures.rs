@@ -1,8 +1,10 @@
 //! What is refused, and how publishers hear of it.
 
-use crate::{PATIENCE, broker, client, command, expect, publish, start};
+use crate::{
+    PATIENCE, at_one_stroke, broker, client, command, expect, publish, publish_ids, start,
+};
 use amps::{AckType, Client, Command, Error, LogonOptions, Message};
-use amps_broker::{Broker, TopicConfig};
+use amps_broker::{Broker, Logon, TopicConfig};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -162,6 +164,117 @@ fn each_refusal_is_the_documented_error_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_delete_that_is_refused_deletes_nothing() {
+    let broker = broker();
+    let client = client(&broker, "deletes");
+    publish_ids(&client, "orders", 1..=3);
+    let refused: &[Refused] = &[
+        (
+            "sow_delete",
+            "adhoc",
+            |c| c.set_filter("1=1"),
+            error!(InvalidTopic),
+        ),
+        (
+            "sow_delete",
+            "orders",
+            |c| c.set_filter("1="),
+            error!(BadFilter),
+        ),
+        (
+            "sow_delete",
+            "orders",
+            |c| c.set_sow_keys("1,;"),
+            error!(BadSowKey),
+        ),
+        (
+            "sow_delete",
+            "orders",
+            |c| c.set_data(r#"{"qty":1}"#),
+            error!(BadSowKey),
+        ),
+        (
+            "sow_delete",
+            "orders",
+            |c| c.set_data("{"),
+            error!(BadSowKey),
+        ),
+        (
+            "sow_delete",
+            "blobs",
+            |c| c.set_data(r#"{"id":1}"#),
+            error!(BadSowKey),
+        ),
+        ("sow_delete", "orders", |c| c, error!(BadSowKey)),
+        (
+            "sow_delete",
+            "orders",
+            |c| c.set_bookmark("1|1|"),
+            error!(InvalidTopic),
+        ),
+        (
+            "sow_delete",
+            "(",
+            |c| c.set_filter("1=1"),
+            error!(BadRegexTopic),
+        ),
+    ];
+    for (name, topic, set, is_expected) in refused {
+        let delete = set(command(name, topic)).add_ack_type(AckType::PROCESSED);
+        // The acknowledgement was asked for: whether the call fails or the stream brings it is
+        // not what this is about.
+        let answer = client.execute(delete).and_then(|mut acks| {
+            let ack = acks.next().expect("an answer");
+            ack.to_result()
+        });
+        let error = answer.expect_err(topic);
+        assert!(is_expected(&error), "{topic}: {error}");
+    }
+    assert_eq!(broker.record_count("orders"), 3);
+}
+
+#[test]
+fn a_logon_that_is_refused_is_the_documented_error() {
+    let unknown = broker();
+    let client = Client::new("typeless");
+    client.connect(unknown.uri("telepathy")).unwrap();
+    let refused = client.logon();
+    assert!(
+        matches!(refused, Err(Error::MessageTypeNotFound(_))),
+        "{refused:?}"
+    );
+
+    let builder = Broker::builder()
+        .unique_client_names(true)
+        .authenticate(|who| match who.password {
+            "" => Logon::Refuse("auth failure".to_owned()),
+            _ => Logon::Accept,
+        });
+    let broker = start(builder);
+    let log_on = |credentials: &str| {
+        let client = Client::new("taken");
+        let uri = broker.uri("json");
+        client
+            .connect(uri.replace("//", &format!("//{credentials}")))
+            .unwrap();
+        client.logon().map(|()| client)
+    };
+    let first = log_on("ana:a@").unwrap();
+    let refused = log_on("bob:b@");
+    assert!(matches!(refused, Err(Error::NameInUse(_))), "{refused:?}");
+    let refused = log_on("");
+    assert!(
+        matches!(refused, Err(Error::Authentication(_))),
+        "{refused:?}"
+    );
+    assert!(first.is_logged_on());
+    assert!(
+        log_on("ana:a@").is_ok(),
+        "the same user takes its name over"
+    );
+}
+
+#[test]
 fn a_filter_nested_a_thousand_levels_deep_is_refused() {
     let broker = broker();
     let client = client(&broker, "deep");
@@ -190,12 +303,13 @@ fn what_cannot_be_stored_fails_through_its_acknowledgement() {
     );
     let json = client(&broker, "unreadable");
     let nvfix = crate::client_of_type(&broker, "unreadable-nvfix", "nvfix");
-    for (client, topic, payload) in [
-        (&json, "orders", "no JSON"),
-        (&json, "orders", r#"{"id":1"#),
-        (&json, "orders", r#"{"qty":1}"#),
-        (&json, "blobs", "keyless"),
-        (&nvfix, "quotes", "nonsense"),
+    for (client, topic, payload, expected) in [
+        (&json, "orders", "no JSON", "bad sow key"),
+        (&json, "orders", r#"{"id":1"#, "bad sow key"),
+        (&json, "orders", r#"{"qty":1}"#, "bad sow key"),
+        (&json, "blobs", "keyless", "bad sow key"),
+        (&json, "/AMPS/SOWStats", "reserved", "invalid topic"),
+        (&nvfix, "quotes", "nonsense", "bad sow key"),
     ] {
         let (sender, acks) = channel();
         let publish = command("publish", topic)
@@ -207,11 +321,8 @@ fn what_cannot_be_stored_fails_through_its_acknowledgement() {
             })
             .unwrap();
         let (status, reason) = acks.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(
-            (&*status, &*reason),
-            ("failure", "bad sow key"),
-            "{topic} {payload}"
-        );
+        let answer = (&*status, &*reason);
+        assert_eq!(answer, ("failure", expected), "{topic} {payload}");
         assert_eq!(broker.record_count(topic), 0);
     }
 }
@@ -271,13 +382,15 @@ fn a_failure_is_told_at_once_and_after_the_successes_before_it() {
     let options = LogonOptions::new().set_options("ack_conflation=200ms");
     client.logon_with(options).unwrap();
     let publisher = Publisher::new(&client);
-    for sequence in 1..=5 {
-        let payload = match sequence {
-            3 => "unreadable".to_owned(),
-            _ => format!(r#"{{"id":{sequence}}}"#),
-        };
-        publisher.publish(sequence, &payload);
-    }
+    at_one_stroke(&broker, &client, || {
+        for sequence in 1..=5 {
+            let payload = match sequence {
+                3 => "unreadable".to_owned(),
+                _ => format!(r#"{{"id":{sequence}}}"#),
+            };
+            publisher.publish(sequence, &payload);
+        }
+    });
     publisher.expect(&["2 success", "3 failure bad sow key", "5 success"]);
     assert_eq!(broker.record_count("orders"), 4);
 }

@@ -1,6 +1,9 @@
 //! Out-of-focus messages: the four reasons and their bodies; expiration; replacing a query.
 
-use crate::{broker, client, command, expect, group, next, publish, publish_ids, records, start};
+use crate::{
+    at_one_stroke, broker, client, command, expect, group, next, publish, publish_ids, records,
+    start,
+};
 use amps::{Client, CommandType, Error, MessageStream};
 use amps_broker::{Access, Broker, Entitlement, TopicConfig};
 use std::time::Duration;
@@ -96,12 +99,14 @@ fn a_record_that_expires_is_shown_as_it_was() {
     let client = client(&broker, "expired");
     let mut stream = focused(&client, "1=1");
     assert_eq!(group(&mut stream), [""; 0]);
-    publish(&client, "orders", &[r#"{"id":1}"#]);
-    // The publisher's time beats that of the topic; 0 is for ever.
-    let forever = Duration::ZERO;
-    client
-        .publish_with_expiration("orders", r#"{"id":2}"#, forever)
-        .unwrap();
+    at_one_stroke(&broker, &client, || {
+        publish(&client, "orders", &[r#"{"id":1}"#]);
+        // The publisher's time beats that of the topic; 0 is for ever.
+        let forever = Duration::ZERO;
+        client
+            .publish_with_expiration("orders", r#"{"id":2}"#, forever)
+            .unwrap();
+    });
     expect(
         &mut stream,
         &[

@@ -175,11 +175,10 @@ fn r24_pagination() {
             .set_order_by("/id")
             .set_options(options);
         let found = records(client.execute(query).unwrap());
-        let ids = payloads(&found)
+        payloads(&found)
             .iter()
             .map(|payload| payload[6..payload.len() - 1].parse::<u32>().unwrap())
-            .collect::<Vec<_>>();
-        ids
+            .collect::<Vec<_>>()
     };
     assert_eq!(page("top_n=10,skip_n=30"), (31..=40).collect::<Vec<_>>());
     assert_eq!(page("top_n=10,skip_n=40"), (41..=45).collect::<Vec<_>>());

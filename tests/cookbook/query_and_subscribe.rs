@@ -57,14 +57,10 @@ fn r25_every_update_is_in_the_result_or_after_it_and_none_is_in_both() {
                 .max();
             // What is live goes on exactly where the result stopped.
             last = newest.unwrap_or(0);
-            let mut expected = newest.map_or(0, |newest| newest + 1);
-            for _ in 0..20 {
-                if expected == UPDATES {
-                    break;
-                }
+            let first = newest.map_or(0, |newest| newest + 1);
+            for expected in (first..UPDATES).take(20) {
                 last = number(&next(&mut stream));
                 assert_eq!(last, expected);
-                expected += 1;
             }
         }
     });
