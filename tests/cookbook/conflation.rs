@@ -165,6 +165,30 @@ fn a_conflated_subscription_takes_back_only_what_it_has_shown() {
 }
 
 #[test]
+fn out_of_focus_messages_make_no_difference_where_nothing_is_kept() {
+    let broker = broker();
+    let client = client(&broker, "conflated-adhoc");
+    let options = "oof,timestamp,conflation=100ms,conflation_key=[/id]";
+    let mut stream = client
+        .execute(command("subscribe", "adhoc").set_options(options))
+        .unwrap();
+    at_one_stroke(&broker, &client, || {
+        publish(
+            &client,
+            "adhoc",
+            &[r#"{"id":1}"#, r#"{"id":2}"#, r#"{"id":1,"n":2}"#],
+        );
+    });
+    let (first, second) = (next(&mut stream), next(&mut stream));
+    assert_eq!(first.data(), br#"{"id":1,"n":2}"#);
+    assert_eq!(second.data(), br#"{"id":2}"#);
+    assert!(
+        first.timestamp() <= second.timestamp(),
+        "the time of the first of each"
+    );
+}
+
+#[test]
 fn conflated_deltas_are_merged() {
     let broker = broker();
     let client = client(&broker, "conflated-deltas");

@@ -46,12 +46,6 @@ const REFUSED: &[Refused] = &[
     (
         "subscribe",
         "orders",
-        |c| c.set_bookmark("0"),
-        error!(InvalidBookmark),
-    ),
-    (
-        "subscribe",
-        "orders",
         |c| c.set_order_by("/id"),
         error!(InvalidOrderBy),
     ),

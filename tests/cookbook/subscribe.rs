@@ -45,13 +45,7 @@ fn r05_subscription_with_options() {
     assert!(is_timestamp(message.timestamp()), "{}", message.timestamp());
     assert_eq!(message.sow_key(), "");
 
-    for bad in [
-        "sparkle",
-        "timestamp=7",
-        "select=id",
-        "max_backlog=7",
-        "skip_n=1",
-    ] {
+    for bad in ["sparkle", "timestamp=7", "select=id", "skip_n=1"] {
         let refused = client.execute(subscribe.clone().set_options(bad));
         assert!(
             matches!(refused, Err(Error::InvalidOptions(_))),

@@ -59,7 +59,8 @@ impl Builder {
     }
 
     /// Adds a message type of several parts under the name that clients log on with. It takes the
-    /// place of another one of this name.
+    /// place of another one of this name; [`Builder::message_types`] sets the whole list anew, so
+    /// call that first.
     ///
     /// ```
     /// use amps_broker::message_type::MessageType::{Binary, CompositeLocal, Json};

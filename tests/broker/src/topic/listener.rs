@@ -6,7 +6,7 @@ use super::conflator::Conflator;
 use super::news::{News, Reason};
 use super::window::{Shift, Window};
 use crate::entitlement::Grant;
-use crate::filter::{Candidate, Extractor};
+use crate::filter::{Candidate, Extractor, SortKey};
 use crate::message_type::MessageType;
 use crate::sow::Sow;
 use std::borrow::Cow;
@@ -64,30 +64,30 @@ impl Listener {
 
     /// Looks at the records that are there already.
     fn learn(&mut self, topic: &[u8], message_type: &MessageType, sow: &Sow) {
-        if self.window.is_none() && self.conflator.is_none() {
-            return;
+        let seen = |record| Seen::record(message_type, topic, record);
+        if self.window.is_some() {
+            for record in sow.records() {
+                if !self.covers(&seen(record)) {
+                    continue;
+                }
+                let sort = self.sort_key(message_type, &record.payload);
+                if let (Some(window), Some(page)) = (&mut self.window, &self.subscription.page) {
+                    window.set(page.order.as_ref(), &record.key, Some(sort));
+                }
+            }
         }
-        for record in sow.records() {
-            let seen = Seen::record(message_type, topic, record);
-            if !self.covers(&seen) {
-                continue;
-            }
-            let sort = self.sort_key(message_type, &record.payload);
-            let subscription = &self.subscription;
-            if let (Some(window), Some(page)) = (&mut self.window, &subscription.page) {
-                window.set(page.order.as_ref(), &record.key, Some(sort));
-            }
-            if let (Some(conflator), true) = (&mut self.conflator, subscription.queried) {
-                conflator.note_sent(&record.key, &record.payload);
+        if self.conflator.is_some() && self.subscription.queried {
+            for record in sow.records() {
+                if self.shows(&seen(record), &record.key)
+                    && let Some(conflator) = &mut self.conflator
+                {
+                    conflator.note_sent(&record.key, &record.payload);
+                }
             }
         }
     }
 
-    fn sort_key(
-        &self,
-        message_type: &MessageType,
-        payload: &[u8],
-    ) -> Option<crate::filter::SortKey> {
+    fn sort_key(&self, message_type: &MessageType, payload: &[u8]) -> Option<SortKey> {
         let order = self.subscription.page.as_ref()?.order.as_ref()?;
         Some(order.key(message_type, payload))
     }
@@ -133,20 +133,14 @@ impl Listener {
             return Verdict::Page;
         }
         let oof = self.subscription.oof;
+        // Worth asking only where it makes a difference: it evaluates the filter once more.
         let was_shown = || change.before().is_some_and(|before| self.covers(&before));
-        let reason = match change.event {
-            Event::Deleted => Reason::Deleted,
-            Event::Expired => Reason::Expired,
-            Event::Published => {
-                if self.covers(&change.now()) {
-                    let whole = !self.sends_deltas(change) || (oof && !was_shown());
-                    return Verdict::Message { whole };
-                }
-                self.reason_to_leave(change)
-            }
-        };
+        if change.event == Event::Published && self.covers(&change.now()) {
+            let whole = !self.sends_deltas(change) || (oof && !was_shown());
+            return Verdict::Message { whole };
+        }
         match oof && was_shown() {
-            true => Verdict::Leaves(reason),
+            true => Verdict::Leaves(self.reason_to_leave(change)),
             false => Verdict::Silent,
         }
     }
@@ -155,10 +149,13 @@ impl Listener {
         self.subscription.delta && change.old.is_some() && change.message_type.has_deltas()
     }
 
+    /// Why the record of a change is out of focus.
     fn reason_to_leave(&self, change: &Change<'_>) -> Reason {
-        match self.grant.covers(&change.now()) {
-            true => Reason::Match,
-            false => Reason::Entitlement,
+        match change.event {
+            Event::Deleted => Reason::Deleted,
+            Event::Expired => Reason::Expired,
+            Event::Published if self.grant.covers(&change.now()) => Reason::Match,
+            Event::Published => Reason::Entitlement,
         }
     }
 
@@ -231,22 +228,15 @@ impl Listener {
         let stays = window.shows(change.key);
         let Shift { left, entered } = window.update(order, change.key, sort);
         let stays = stays && window.shows(change.key);
-        let other = |key: &[u8]| change.sow.and_then(|sow| sow.get(key));
+        let moved = |key: &[u8], oof| {
+            let record = change.sow.and_then(|sow| sow.get(key))?;
+            self.subscription
+                .record_news(change.message_type, record, oof)
+        };
         for key in left.iter().filter(|_| self.subscription.oof) {
-            let news = if **key != *change.key {
-                other(key).and_then(|record| {
-                    self.subscription
-                        .record_news(change.message_type, record, Some(Reason::Match))
-                })
-            } else {
-                self.leaving(
-                    change,
-                    match change.event {
-                        Event::Deleted => Reason::Deleted,
-                        Event::Expired => Reason::Expired,
-                        Event::Published => self.reason_to_leave(change),
-                    },
-                )
+            let news = match **key == *change.key {
+                true => self.leaving(change, self.reason_to_leave(change)),
+                false => moved(key, Some(Reason::Match)),
             };
             news.into_iter().for_each(&mut each);
         }
@@ -257,10 +247,7 @@ impl Listener {
         for key in &entered {
             let news = match **key == *change.key {
                 true => self.message(change, true),
-                false => other(key).and_then(|record| {
-                    self.subscription
-                        .record_news(change.message_type, record, None)
-                }),
+                false => moved(key, None),
             };
             news.into_iter().for_each(&mut each);
         }
@@ -290,8 +277,8 @@ impl Listener {
             .conflation
             .as_ref()
             .and_then(|conflation| conflation.key.as_ref())
-            // With `oof` it is the record key; and in a page records move for each other.
-            .filter(|_| !self.subscription.oof && self.window.is_none());
+            // Records that go out of focus, or of a page, are known by their key.
+            .filter(|_| change.sow.is_none() || !(self.subscription.oof || self.window.is_some()));
         match custom {
             Some((extractor, count)) => values(extractor, *count, change),
             None => (&*news.key).into(),
