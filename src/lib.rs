@@ -1,18 +1,80 @@
-//! A blocking client for AMPS.
+//! A blocking client for AMPS, the publish/subscribe broker with content filters, a queryable
+//! last-value cache, a replayable transaction log and queues.
+//!
+//! One connection, one receive thread, no async runtime. The API follows the AMPS C++ client in
+//! idiomatic Rust. Three things are done with it:
+//!
+//! ```
+//! use amps::{Client, Command, Message};
+//! # let broker = amps_broker::Broker::builder().sow_topic("orders", ["/id"]).start().unwrap();
+//! # let uri = broker.uri("json");
+//! # fn main_(uri: &str) -> amps::Result<()> {
+//!
+//! let client = Client::new("orders-viewer");
+//! client.connect(uri)?; // such as tcp://127.0.0.1:9007/amps/json
+//! client.logon()?;
+//!
+//! // 1. Publish.
+//! client.publish("orders", r#"{"id":1,"qty":100}"#)?;
+//!
+//! // 2. Iterate a stream. This one ends with the result of the query; that of a subscription
+//! // goes on.
+//! for message in client.sow("orders")? {
+//!     println!("{}", message.data_str()?);
+//! }
+//!
+//! // 3. Handle messages on the receive thread.
+//! client.execute_async(
+//!     Command::new("sow_and_subscribe").set_topic("orders"),
+//!     |message: &Message| println!("{} {}", message.command(), message.topic()),
+//! )?;
+//! # client.publish_flush(std::time::Duration::from_secs(5))
+//! # }
+//! # main_(&uri).unwrap();
+//! ```
+//!
+//! # Where to start
+//!
+//! | to | see |
+//! |---|---|
+//! | connect, publish, subscribe, query | [`Client`] |
+//! | send a command with every field it can have | [`Command`] |
+//! | read what comes in | [`Message`], [`MessageStream`] |
+//! | handle failures | [`Error`] |
+//! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
+//!
+//! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
+//!
+//! # Log
+//!
+//! The client logs through the `log` crate: at `warn` what nobody else is told of and a lost
+//! connection, at `info` connections, logons and disconnects, at `debug` unsubscribes, at `trace` messages that
+//! nobody took, with their payload.
+//! Passwords are never logged.
 
 pub use amps_codecs as codecs;
 pub use amps_codecs::{
     CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
+pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, Client, Command, CommandType, ConnectionState,
-    DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome, ListenerId, LogonOptions,
-    Message, MessageStream, Result, StreamCanceller, TimeoutIter, Transport, TransportOptions,
-    VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
+    ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
+    ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
+    TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/02-building.md")]
+mod guide_02_building {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/03-first-program.md")]
+mod guide_03_first_program {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}

@@ -1,11 +1,13 @@
 //! Who logs on.
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 
 /// Gives the password or token of a logon.
 ///
 /// Called on the thread that logs on, with no lock of the client held. An error ends the logon
-/// with [`Error::Authentication`](crate::Error::Authentication), whose source it is. Guide §3.3;
+/// with [`Error::Authentication`], whose source it is. Guide §3.3;
 /// rules A7, B5 to B7.
 pub trait Authenticator: Send + Sync {
     /// The password for the first attempt, given the user and the password of the connection

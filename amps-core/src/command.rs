@@ -3,6 +3,7 @@
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::fields::Fields;
+use crate::options;
 use crate::protocol::{Field, FrameWriter};
 use std::time::Duration;
 
@@ -93,6 +94,10 @@ impl Command {
     }
 
     /// Adds acknowledgements that the application wants to see.
+    ///
+    /// A server with a transaction log acknowledges publishes as persisted in one go for many,
+    /// without a command id (rule C13): then the handler of a single publish hears nothing, and
+    /// stays until the connection ends.
     #[must_use]
     pub fn add_ack_type(mut self, acks: AckType) -> Command {
         self.acks |= acks;
@@ -174,9 +179,7 @@ impl Command {
 
     /// True if `word` is one of the options.
     pub(crate) fn has_option(&self, word: &str) -> bool {
-        self.options()
-            .split(',')
-            .any(|option| option.trim() == word)
+        options::items(self.options()).any(|option| option == word)
     }
 
     /// For the ids that the client assigns when it executes the command.
@@ -258,10 +261,10 @@ text_fields! {
     set_topic, topic = Topic;
     /// Sets the content filter.
     set_filter, filter = Filter;
-    /// Sets the options, a comma list.
+    /// Sets the options, a comma list; see [`Options`](crate::Options).
     set_options, options = Options;
-    /// Sets the bookmark to start after, a list, a timestamp or a range; on `sow_delete` the
-    /// messages of a queue to acknowledge.
+    /// Sets the bookmark to start after, a list, a timestamp or a range (see
+    /// [`bookmark`](crate::bookmark)); on `sow_delete` the messages of a queue to acknowledge.
     set_bookmark, bookmark = Bookmark;
     /// Sets the subscription id; default: the command id.
     set_sub_id, sub_id = SubId;
@@ -338,5 +341,7 @@ mod tests {
         let command = Command::new("subscribe").set_options("oof, replace");
         assert!(command.has_option("replace"));
         assert!(!command.has_option("rep"));
+        let command = command.set_options("select=[+/a,replace]");
+        assert!(!command.has_option("replace"));
     }
 }

@@ -147,7 +147,7 @@ macro_rules! errors {
         }
 
         #[cfg(test)]
-        const EVERY_KIND: &[fn(ErrorContext) -> Error] = &[$(ErrorContext::$variant,)*];
+        const EVERY_KIND: &[MakeError] = &[$(ErrorContext::$variant,)*];
     };
 }
 
@@ -229,6 +229,9 @@ errors! {
 
 impl Error {
     /// True if the connection at hand is gone or was never made: connecting anew may help.
+    ///
+    /// Also true for [`Error::TimedOut`], which may mean that the server is gone or just slow;
+    /// whether there still is a connection tells [`Client::is_connected`](crate::Client).
     pub fn is_connection_error(&self) -> bool {
         matches!(self.group(), Group::Connection | Group::Both)
     }
@@ -261,8 +264,10 @@ impl Error {
     }
 }
 
+type MakeError = fn(ErrorContext) -> Error;
+
 /// The reason texts that have a variant.
-const REASONS: &[(&str, fn(ErrorContext) -> Error)] = &[
+const REASONS: &[(&str, MakeError)] = &[
     ("bad filter", ErrorContext::BadFilter),
     ("bad regex topic", ErrorContext::BadRegexTopic),
     ("bad regex", ErrorContext::BadRegexTopic),

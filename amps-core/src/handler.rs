@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorContext};
 use crate::message::Message;
+use log::warn;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::error::Error as StdError;
@@ -66,19 +67,36 @@ pub(crate) fn guarded(
     subject: impl FnOnce() -> String,
     callback: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Error> {
-    let failure = match catch_unwind(AssertUnwindSafe(callback)) {
+    // The text of an error is code of the application's, too.
+    let called = catch_unwind(AssertUnwindSafe(|| {
+        callback().map_err(|failure| (failure.to_string(), failure))
+    }));
+    let (reason, failure) = match called {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(failure)) => failure,
-        Err(panic) => Box::new(Panicked(panic_text(&*panic))),
+        Err(panic) => {
+            let panicked = Panicked(panic_text(&*panic));
+            drop_guarded(panic);
+            (panicked.to_string(), panicked.into())
+        }
     };
-    let reason = failure.to_string();
     Err(ErrorContext::new(attempted, subject())
         .with_reason(reason)
         .with_source(failure)
         .Handler())
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+/// Drops what may hold values of the application, whose drop may panic.
+pub(crate) fn drop_guarded<T>(value: T) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        warn!("dropping a callback panicked: {}", panic_text(&*panic));
+        // Its own drop is not to be trusted either.
+        std::mem::forget(panic);
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_string(),
         (_, Some(text)) => text.clone(),

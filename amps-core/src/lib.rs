@@ -7,6 +7,7 @@
 
 mod ack;
 mod auth;
+pub mod bookmark;
 mod client;
 mod command;
 mod command_type;
@@ -14,21 +15,26 @@ mod error;
 mod fields;
 mod handler;
 mod message;
+mod options;
 #[doc(hidden)]
 pub mod protocol;
+mod queue;
 mod stream;
 mod transport;
 mod uri;
 mod version;
+mod waits;
 
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
+pub use bookmark::BookmarkRange;
 pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
 pub use command::Command;
 pub use command_type::CommandType;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
 pub use message::Message;
+pub use options::{BookmarkNotFound, Options};
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
 pub use uri::{AmpsUri, Transport, TransportOptions};
 pub use version::VersionInfo;

@@ -66,25 +66,32 @@ impl Message {
 
     #[inline]
     fn new(frame: Bytes, header: Header, data: Span, outer: Span) -> Message {
-        let decoded = header.special.then(|| {
-            let mut fields = Fields::default();
-            fields.read(&frame, outer.start());
-            if !outer.is_empty() {
-                // As `Records`: what the outer header says of a single record is not inherited.
-                fields.remove(Field::SowKey);
-                fields.read(&frame, header.span.start());
-                fields.set_text(Field::Command, header.command.wire_name());
-            }
-            Box::new(fields)
-        });
-        Message {
+        let mut message = Message {
             frame,
             header,
             data,
             outer,
-            decoded,
+            decoded: None,
             ignore_auto_ack: AtomicBool::new(false),
+        };
+        if header.special {
+            message.decode();
         }
+        message
+    }
+
+    /// Makes the getters read owned fields with their escapes undone.
+    #[cold]
+    fn decode(&mut self) {
+        let mut fields = Fields::default();
+        fields.read(&self.frame, self.outer.start());
+        if !self.outer.is_empty() {
+            // As `Records`: what the outer header says of a single record is not inherited.
+            fields.remove(Field::SowKey);
+            fields.read(&self.frame, self.header.span.start());
+            fields.set_text(Field::Command, self.header.command.wire_name());
+        }
+        self.decoded = Some(Box::new(fields));
     }
 
     /// What the message is.
@@ -206,9 +213,13 @@ impl Message {
         if let Ok(header) = Header::parse(&bytes, 0)
             && let Ok(Some(record)) = Records::new(&bytes, header).next_record()
         {
-            let ignore_auto_ack = copy.ignore_auto_ack;
             copy = Message::new(Bytes::from(bytes), record.header, record.data, header.span);
-            copy.ignore_auto_ack = ignore_auto_ack;
+            copy.ignore_auto_ack = AtomicBool::new(self.ignore_auto_ack());
+            if copy.sub_id() != self.sub_id() {
+                // The subscription it was delivered for stands in no header.
+                copy.decode();
+                copy.set_decoded_sub_id(self.sub_id());
+            }
         }
         copy
     }
@@ -283,6 +294,20 @@ impl Message {
             let start = item.as_ptr() as usize - base;
             Span::new(start, start + item.len())
         })
+    }
+
+    /// True if this acknowledgement says that the server has accepted the command.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.header.status == Status::Success && self.header.ack_type.contains(AckType::PROCESSED)
+    }
+
+    /// True if this acknowledgement says that a publish or delete could not be persisted. Only
+    /// these have a sequence number; the same type for a subscription has a bookmark alone.
+    pub(crate) fn is_failed_write(&self) -> bool {
+        self.header.status == Status::Failure
+            && self.header.ack_type.contains(AckType::PERSISTED)
+            && self.sequence().is_some()
+            && self.to_result().is_err()
     }
 
     pub(crate) fn status_kind(&self) -> Status {

@@ -2,13 +2,15 @@
 
 use crate::client::{Client, Route, WeakShared};
 use crate::message::Message;
-use parking_lot::{Condvar, Mutex};
+use crate::queue::{StreamQueue, Waited};
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 
 /// Why a stream gives no more messages.
@@ -30,94 +32,6 @@ pub enum EndReason {
     Usage,
 }
 
-/// The queue between the receive thread and the owner of a stream.
-pub(crate) struct StreamQueue {
-    state: Mutex<QueueState>,
-    changed: Condvar,
-}
-
-struct QueueState {
-    messages: VecDeque<Message>,
-    ended: Option<EndReason>,
-    /// Spares the receive thread a wake-up when nobody waits.
-    reader_waits: bool,
-}
-
-impl StreamQueue {
-    pub(crate) fn new() -> StreamQueue {
-        StreamQueue {
-            state: Mutex::new(QueueState {
-                messages: VecDeque::new(),
-                ended: None,
-                reader_waits: false,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Adds a message; one that comes after the end is dropped.
-    pub(crate) fn push(&self, message: Message) {
-        let mut state = self.state.lock();
-        if state.ended.is_some() {
-            return;
-        }
-        state.messages.push_back(message);
-        let wake = state.reader_waits;
-        drop(state);
-        if wake {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Ends the queue; what is in it is still delivered. The first reason stands.
-    pub(crate) fn end(&self, reason: EndReason) {
-        self.state.lock().ended.get_or_insert(reason);
-        self.changed.notify_all();
-    }
-
-    /// Moves everything that is queued into `taken`, which is empty.
-    fn take_all(&self, taken: &mut VecDeque<Message>) -> Option<EndReason> {
-        let mut state = self.state.lock();
-        std::mem::swap(&mut state.messages, taken);
-        state.ended
-    }
-
-    /// Waits until there is a message or the end.
-    fn wait(&self, deadline: Option<Instant>) -> Waited {
-        let mut state = self.state.lock();
-        loop {
-            if !state.messages.is_empty() {
-                return Waited::Ready;
-            }
-            if let Some(reason) = state.ended {
-                return Waited::Ended(reason);
-            }
-            state.reader_waits = true;
-            let timed_out = match deadline {
-                None => {
-                    self.changed.wait(&mut state);
-                    false
-                }
-                Some(deadline) => self.changed.wait_until(&mut state, deadline).timed_out(),
-            };
-            state.reader_waits = false;
-            if timed_out && state.messages.is_empty() && state.ended.is_none() {
-                return Waited::TimedOut;
-            }
-        }
-    }
-
-    fn depth(&self) -> usize {
-        self.state.lock().messages.len()
-    }
-}
-
-enum Waited {
-    Ready,
-    Ended(EndReason),
-    TimedOut,
-}
-
 /// The messages that a command brings, as an iterator.
 ///
 /// `for message in client.subscribe("orders")?` reads one message after the other on the calling
@@ -129,9 +43,10 @@ enum Waited {
 /// Dropping a stream unsubscribes. A stream holds a handle of its client and so keeps the
 /// connection alive. It can be sent to another thread.
 ///
-/// The queue has no limit: a reader that is slower than its subscription makes it grow.
+/// By default the queue has no limit: a reader that is slower than its subscription makes it grow.
+/// [`MessageStream::set_max_depth`] and [`MessageStream::conflate`] are there against that.
 ///
-/// Guide §4.1 and §4.2; rules E1, E4 to E6, E9.
+/// Guide §4.1 and §4.2; rules E1 to E7, E9.
 pub struct MessageStream {
     client: Client,
     /// None for a command that brings nothing.
@@ -140,6 +55,7 @@ pub struct MessageStream {
     /// Taken from the queue in one step, so that the two threads meet less often.
     taken: VecDeque<Message>,
     ended: Option<EndReason>,
+    closed: bool,
 }
 
 impl MessageStream {
@@ -150,6 +66,7 @@ impl MessageStream {
             queue,
             taken: VecDeque::new(),
             ended: None,
+            closed: false,
         }
     }
 
@@ -158,9 +75,10 @@ impl MessageStream {
         MessageStream {
             client,
             route: None,
-            queue: Arc::new(StreamQueue::new()),
+            queue: Arc::new(StreamQueue::new(0)),
             taken: VecDeque::new(),
             ended: Some(EndReason::Completed),
+            closed: false,
         }
     }
 
@@ -170,11 +88,16 @@ impl MessageStream {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`](crate::Error::TimedOut): nothing came in time. The stream has not
+    /// [`Error::TimedOut`]: nothing came in time. The stream has not
     /// ended and nothing is lost.
     pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Message>> {
         match self.take(Instant::now().checked_add(timeout)) {
             Taken::Message(message) => Ok(Some(message)),
+            Taken::Ended if self.ended == Some(EndReason::Usage) => {
+                Err(ErrorContext::new("read the stream of", self.command_id())
+                    .with_reason("a handler of the same client cannot wait for a message")
+                    .Usage())
+            }
             Taken::Ended => Ok(None),
             Taken::TimedOut => Err(ErrorContext::new("read the stream of", self.command_id())
                 .with_reason(format!("no message within {timeout:?}"))
@@ -186,7 +109,7 @@ impl MessageStream {
     /// [`MessageStream::end_reason`] tells.
     pub fn try_next(&mut self) -> Option<Message> {
         if self.taken.is_empty() && self.ended.is_none() {
-            let ended = self.queue.take_all(&mut self.taken);
+            let ended = self.queue.take(&mut self.taken);
             if self.taken.is_empty() {
                 self.ended = ended;
             }
@@ -213,6 +136,33 @@ impl MessageStream {
         self.taken.len() + self.queue.depth()
     }
 
+    /// The most messages that wait to be read; 0 is no limit.
+    pub fn max_depth(&self) -> usize {
+        self.queue.max_depth()
+    }
+
+    /// Limits how many messages wait to be read; 0, the default unless
+    /// [`Client::set_default_max_depth`] says otherwise, is no limit.
+    ///
+    /// When as many are waiting, the receive thread waits until one is taken, and with it
+    /// everything else that the client receives, heartbeats included; the server then queues on
+    /// its side. It does not wait while a thread waits for an acknowledgement of this client, or
+    /// while the reader of this stream waits on another one that is empty, because that would be a
+    /// deadlock: then the queue grows past its limit. Closing, dropping and disconnecting release
+    /// it. Rule E2.
+    pub fn set_max_depth(&mut self, max_depth: usize) {
+        self.queue.set_max_depth(max_depth);
+    }
+
+    /// Replaces an unread message by a newer one of the same record, in its place, from now on.
+    ///
+    /// Records are told apart by [`Message::sow_key`]; messages without one are all delivered.
+    /// Whole messages are replaced, so on a delta subscription changes are lost. What is kept
+    /// does not hold on to the receive buffers. Guide §6.4; rule E7.
+    pub fn conflate(&mut self) {
+        self.queue.conflate(&mut self.taken);
+    }
+
     /// The id of the command behind this stream; empty for one that brings nothing.
     pub fn command_id(&self) -> &str {
         self.route
@@ -234,12 +184,15 @@ impl MessageStream {
     /// Returns at once, without waiting for the server; also safe on the receive thread. Closing
     /// again does nothing. Dropping the stream does the same.
     pub fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
         self.taken.clear();
         self.ended.get_or_insert(EndReason::Closed);
         self.queue.end(EndReason::Closed);
-        self.queue.take_all(&mut VecDeque::new());
-        if let Some(route) = self.route.take() {
-            self.client.shared().end_route(&route);
+        self.queue.clear();
+        if let Some(route) = &self.route {
+            self.client.shared().end_route(route);
         }
     }
 
@@ -265,7 +218,11 @@ impl MessageStream {
                 self.ended = Some(EndReason::Usage);
                 return Taken::Ended;
             }
-            match self.queue.wait(deadline) {
+            let shared = self.client.shared();
+            let waiting = shared.waits.in_stream(&self.queue);
+            let waited = self.queue.wait(deadline);
+            drop(waiting);
+            match waited {
                 Waited::Ready => {}
                 Waited::Ended(reason) => self.ended = Some(reason),
                 Waited::TimedOut => return Taken::TimedOut,

@@ -1,5 +1,7 @@
 //! Connection strings.
 
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use percent_encoding::percent_decode_str;
 use std::fmt;
@@ -158,7 +160,12 @@ struct Parts {
 
 impl Parts {
     fn parse(self, text: &str) -> Result<AmpsUri> {
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let is_scheme = |scheme: &str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+            !scheme.is_empty() && scheme.bytes().all(allowed)
+        };
+        let parts = text.split_once("://");
+        let Some((scheme, rest)) = parts.filter(|(scheme, _)| is_scheme(scheme)) else {
             return Err(self
                 .wrong("it has no transport (such as tcp://)")
                 .InvalidUri());
@@ -325,12 +332,13 @@ fn with_placeholder_address(rest: &str) -> String {
 
 /// The text with `***` where a password is; works on text that is no URI, too.
 pub(crate) fn redact(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + 3);
     // The last '@' of the whole text: a password that was not percent-encoded may hold '/', '?'
     // or '@', and hiding too much of a wrong URI is better than showing a part of a password.
-    let Some(at) = text.rfind('@').filter(|&at| at >= start) else {
+    let Some(at) = text.rfind('@') else {
         return text.to_string();
     };
+    let scheme = text.find("://").map(|at| at + 3);
+    let start = scheme.filter(|&start| start <= at).unwrap_or(0);
     match text[start..at].find(':') {
         Some(colon) => format!("{}:***{}", &text[..start + colon], &text[at..]),
         None => text.to_string(),
@@ -488,6 +496,9 @@ mod tests {
             "tcp://ana:s3?cret@h:1/amps/json",
             "tcp://ana:33?cret@h:1/amps/json",
             "tcp://ana:33/cret@h:1/amps/json",
+            "ana:s3cret@tcp://h:1/amps/json",
+            "ana:s3cret@h:1/tcp://x",
+            "tcp:/ana:s3cret@h://1",
         ] {
             let error = parse(text).unwrap_err();
             let shown = format!("{error} {error:?}");

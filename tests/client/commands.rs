@@ -111,6 +111,39 @@ fn d1_a_delete_brings_its_statistics() {
 }
 
 #[test]
+fn d1_the_delete_methods_return_the_statistics() {
+    let broker = broker();
+    let client = logged_on(&broker, "janitor");
+    for id in 1..=4 {
+        client
+            .publish("orders", format!(r#"{{"id":{id}}}"#))
+            .unwrap();
+    }
+    let keys = client
+        .sow("orders")
+        .unwrap()
+        .filter(|message| message.command() == CommandType::Sow)
+        .take(2)
+        .map(|message| message.sow_key().to_string())
+        .collect::<Vec<_>>();
+    let deleted = |ack: amps::Message| ack.records_deleted();
+    let by_keys = client.sow_delete_by_keys("orders", keys.join(",")).unwrap();
+    assert_eq!(by_keys.ack_type(), AckType::STATS);
+    assert_eq!(deleted(by_keys), Some(2));
+    let by_data = client.sow_delete_by_data("orders", r#"{"id":4}"#).unwrap();
+    assert_eq!(deleted(by_data), Some(1));
+    let (handler, acks) = channel();
+    client.sow_delete_async(handler, "orders", "1=1").unwrap();
+    assert_eq!(deleted(acks.recv_timeout(PATIENCE).unwrap()), Some(1));
+    assert_eq!(
+        deleted(client.sow_delete("orders", "1=1").unwrap()),
+        Some(0)
+    );
+    let error = client.sow_delete("nothing", "1=1").unwrap_err();
+    assert!(matches!(error, Error::InvalidTopic(_)), "{error}");
+}
+
+#[test]
 fn d1_a_stream_of_unsubscribe_gives_its_acknowledgement() {
     let broker = broker();
     let client = logged_on(&broker, "leaving");
@@ -465,4 +498,20 @@ fn an_expiration_goes_out_in_whole_seconds() {
         peer.expect_frame().unwrap(),
         r#"{"c":"delta_publish","t":"t","e":0}x"#
     );
+}
+
+#[test]
+fn trap_81_most_recent_is_never_sent() {
+    let (client, mut peer) = with_peer("resuming");
+    let command = Command::new("subscribe")
+        .set_topic("t")
+        .set_bookmark(amps::bookmark::MOST_RECENT)
+        .set_timeout(PATIENCE);
+    let mut frame = String::new();
+    during(
+        || client.execute_async_no_handler(command),
+        || frame = peer.acknowledge("processed").unwrap(),
+    )
+    .unwrap();
+    assert_eq!(field(&frame, "bm"), amps::bookmark::EPOCH);
 }

@@ -59,8 +59,9 @@ fn a_publisher_stuck_in_a_write_does_not_stop_the_receive_thread() {
     drop(other);
     client.unsubscribe("s").unwrap();
     assert!(start.elapsed() < Duration::from_secs(1));
-    // Nor does the publisher outlive a disconnect.
-    client.disconnect().unwrap();
+    // Nor does the publisher outlive a disconnect, which cannot promise that all arrived.
+    let error = client.disconnect().unwrap_err();
+    assert!(matches!(error, Error::Disconnected(_)), "{error}");
     assert!(start.elapsed() < PATIENCE);
     let error = publisher.join().unwrap();
     assert!(matches!(error, Error::Disconnected(_)), "{error}");
@@ -223,10 +224,11 @@ fn a_peer_that_accepts_and_says_nothing_hangs_nobody() {
     assert!(matches!(client.execute(command), Err(Error::TimedOut(_))));
     let error = client.publish_flush(Duration::from_millis(20)).unwrap_err();
     assert!(matches!(error, Error::TimedOut(_)), "{error}");
-    // It does not answer our end of the stream either.
+    // It does not answer our end of the stream either, and that is told.
     let start = Instant::now();
-    client.disconnect().unwrap();
-    assert!(start.elapsed() < PATIENCE);
+    let error = client.disconnect().unwrap_err();
+    assert!(matches!(error, Error::Disconnected(_)), "{error}");
+    assert!(!client.is_connected() && start.elapsed() < PATIENCE);
 }
 
 #[test]

@@ -1,10 +1,18 @@
 //! The client against a broker, rule by rule.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
 mod commands;
 mod connecting;
 mod hard_moments;
+mod heartbeats;
 mod lifetime;
 mod logging_on;
+mod regressions;
 mod routing;
 mod streams;
 

@@ -1,10 +1,10 @@
 //! Rules E: message streams.
 
 use crate::{
-    PATIENCE, SILENCE, broker, data, during, eventually, logged_on, subscribed, with_peer,
+    PATIENCE, SILENCE, broker, channel, data, during, eventually, logged_on, subscribed, with_peer,
 };
-use amps::{Command, CommandType, EndReason, Error, Message, MessageStream};
-use amps_broker::field;
+use amps::{Client, Command, CommandType, EndReason, Error, Message, MessageStream};
+use amps_broker::{PeerConnection, field};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -239,4 +239,207 @@ fn depth_counts_what_waits() {
     eventually("five messages are queued", || stream.depth() == 5);
     stream.next();
     assert_eq!(stream.depth(), 4);
+}
+
+/// Sends numbered messages to a subscription.
+fn send(peer: &mut PeerConnection, id: &str, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        let frame = format!(r#"{{"c":"p","t":"t","sids":"{id}"}}{number}"#);
+        peer.send(&frame).unwrap();
+    }
+}
+
+fn limited(client: &Client, peer: &mut PeerConnection, id: &str, limit: usize) -> MessageStream {
+    client.set_default_max_depth(limit);
+    let stream = subscribed(client, peer, subscribe(id));
+    assert_eq!(stream.max_depth(), limit);
+    stream
+}
+
+/// A message for no subscription: when its handler runs, everything before it has been handled.
+const MARKER: &str = r#"{"c":"oof","sids":"marker"}"#;
+
+/// True if a message that comes after does not get through: the receive thread is blocked.
+fn is_blocked(peer: &mut PeerConnection, markers: &mpsc::Receiver<Message>) -> bool {
+    peer.send(MARKER).unwrap();
+    markers.recv_timeout(SILENCE).is_err()
+}
+
+fn with_markers(name: &str) -> (Client, PeerConnection, mpsc::Receiver<Message>) {
+    let (client, peer) = with_peer(name);
+    let (handler, markers) = channel();
+    client.set_global_command_type_message_handler(CommandType::Oof, handler);
+    (client, peer, markers)
+}
+
+#[test]
+fn e2_a_full_stream_blocks_the_receive_thread_until_a_message_is_taken() {
+    let (client, mut peer, markers) = with_markers("full");
+    let mut stream = limited(&client, &mut peer, "s", 3);
+    send(&mut peer, "s", 0..4);
+    assert!(is_blocked(&mut peer, &markers));
+    // Trap 48: three are queued, not two and not four.
+    assert_eq!(stream.depth(), 3);
+    assert_eq!(data(&stream.next().unwrap()), "0");
+    markers.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(stream.depth(), 3);
+    let rest = stream
+        .by_ref()
+        .take(3)
+        .map(|message| data(&message).to_string());
+    assert_eq!(rest.collect::<Vec<_>>(), ["1", "2", "3"]);
+}
+
+#[test]
+fn e2_closing_dropping_and_disconnecting_release_a_blocked_receive_thread() {
+    let (client, mut peer, markers) = with_markers("released");
+    let mut stream = limited(&client, &mut peer, "a", 1);
+    send(&mut peer, "a", 0..2);
+    assert!(is_blocked(&mut peer, &markers));
+    stream.close();
+    markers.recv_timeout(PATIENCE).unwrap();
+    peer.expect_frame().unwrap();
+
+    let stream = limited(&client, &mut peer, "b", 1);
+    send(&mut peer, "b", 0..2);
+    assert!(is_blocked(&mut peer, &markers));
+    drop(stream);
+    markers.recv_timeout(PATIENCE).unwrap();
+    peer.expect_frame().unwrap();
+
+    let mut stream = limited(&client, &mut peer, "c", 1);
+    send(&mut peer, "c", 0..2);
+    assert!(is_blocked(&mut peer, &markers));
+    let end = || drop(peer.finish().unwrap());
+    during(|| client.disconnect(), end).unwrap();
+    assert_eq!(data(&stream.next().unwrap()), "0");
+    assert!(stream.next().is_none());
+}
+
+#[test]
+fn e2_a_reader_that_executes_a_command_is_no_deadlock() {
+    let (client, mut peer, markers) = with_markers("executes");
+    let mut stream = limited(&client, &mut peer, "s", 2);
+    send(&mut peer, "s", 0..5);
+    assert!(is_blocked(&mut peer, &markers));
+    // The wait begins while the receive thread is blocked already.
+    during(
+        || client.publish_flush(PATIENCE),
+        || {
+            peer.acknowledge("completed").unwrap();
+        },
+    )
+    .unwrap();
+    // It has grown past its limit, in order and without a loss.
+    let read = stream
+        .by_ref()
+        .take(5)
+        .map(|message| data(&message).to_string());
+    assert_eq!(read.collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn e2_one_thread_may_read_two_limited_streams_in_turn() {
+    let (client, mut peer, markers) = with_markers("two");
+    let mut first = limited(&client, &mut peer, "a", 2);
+    let mut second = limited(&client, &mut peer, "b", 2);
+    send(&mut peer, "a", 0..6);
+    assert!(is_blocked(&mut peer, &markers));
+    send(&mut peer, "b", 0..1);
+    assert_eq!(data(&first.next().unwrap()), "0");
+    // The reader of the first waits on the second, behind what the first has no room for.
+    assert_eq!(data(&second.next_timeout(PATIENCE).unwrap().unwrap()), "0");
+    let read = first
+        .by_ref()
+        .take(5)
+        .map(|message| data(&message).to_string());
+    assert_eq!(read.collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn e2_a_slow_reader_never_sees_more_than_the_limit() {
+    let broker = broker();
+    let client = logged_on(&broker, "slow");
+    let publisher = logged_on(&broker, "fast");
+    client.set_default_max_depth(10);
+    let mut stream = client.subscribe("t").unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..5000 {
+                publisher.publish("t", number.to_string()).unwrap();
+            }
+        });
+        for number in 0..5000 {
+            let message = stream.next_timeout(PATIENCE).unwrap().unwrap();
+            assert_eq!(data(&message), number.to_string());
+            assert!(stream.depth() <= 10);
+        }
+    });
+}
+
+#[test]
+fn e7_conflation_replaces_an_unread_message_in_its_place() {
+    let (client, mut peer, markers) = with_markers("conflated");
+    let mut stream = subscribed(&client, &mut peer, subscribe("s"));
+    let mut send = |key: &str, body: &str| {
+        let key = match key {
+            "" => String::new(),
+            key => format!(r#","k":"{key}""#),
+        };
+        peer.send(&format!(r#"{{"c":"p","t":"t","sids":"s"{key}}}{body}"#))
+            .unwrap();
+    };
+    send("a", "a1");
+    send("b", "b1");
+    send("a", "a2");
+    eventually("three are queued", || stream.depth() == 3);
+    stream.conflate();
+    send("", "none1");
+    send("b", "b2");
+    send("", "none2");
+    send("c", "c1");
+    peer.send(MARKER).unwrap();
+    markers.recv_timeout(PATIENCE).unwrap();
+    let mut read = |count: usize| {
+        let messages = stream.by_ref().take(count);
+        messages
+            .map(|message| data(&message).to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(read(1), ["a2"]);
+    // A record that was taken is queued anew.
+    peer.send(r#"{"c":"p","t":"t","sids":"s","k":"a"}a3"#)
+        .unwrap();
+    peer.send(r#"{"c":"p","t":"t","sids":"s","k":"c"}c2"#)
+        .unwrap();
+    peer.send(MARKER).unwrap();
+    markers.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(read(5), ["b2", "none1", "none2", "c2", "a3"]);
+}
+
+#[test]
+fn trap_50_conflation_loses_no_last_value_while_a_reader_races() {
+    let broker = broker();
+    let client = logged_on(&broker, "racing");
+    let mut stream = client.subscribe("orders").unwrap();
+    stream.conflate();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..=2000 {
+                for id in 0..3 {
+                    let order = format!(r#"{{"id":{id},"n":{number}}}"#);
+                    client.publish("orders", order).unwrap();
+                }
+            }
+        });
+        let mut last = [0; 3];
+        while last != [2000; 3] {
+            let message = stream.next_timeout(PATIENCE).unwrap().unwrap();
+            let order: serde_json::Value = message.json().unwrap();
+            let (id, number) = (order["id"].as_u64(), order["n"].as_u64());
+            let (id, number) = (id.unwrap() as usize, number.unwrap());
+            assert!(last[id] <= number, "an older value came after a newer one");
+            last[id] = number;
+        }
+    });
 }

@@ -1,5 +1,11 @@
 //! The bytes on the wire, against frames that were written by hand.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
 mod arbitrary;
 mod from_client;
 mod from_server;

@@ -5,7 +5,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, Result};
 use crate::handler::{MessageHandler, guarded};
 use crate::message::Message;
-use log::warn;
+use log::{trace, warn};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -41,6 +41,7 @@ pub struct ListenerId(u64);
 type Slot<T> = Mutex<Option<Arc<T>>>;
 type StateListener = dyn Fn(ConnectionState) + Send + Sync;
 type DisconnectHandler = dyn FnMut(&Client) -> Result<()> + Send;
+type FailedWriteHandler = dyn FnMut(&Message, &str) + Send;
 
 /// The callbacks of a client. Each is taken out of its lock before it runs.
 #[derive(Default)]
@@ -48,6 +49,7 @@ pub(crate) struct Callbacks {
     exception_listener: Slot<dyn Fn(&Error) + Send + Sync>,
     thread_created: Slot<dyn Fn() + Send + Sync>,
     disconnect_handler: Slot<Mutex<DisconnectHandler>>,
+    failed_write: Slot<Mutex<FailedWriteHandler>>,
     last_chance: Slot<MessageHandler>,
     by_command: Mutex<FxHashMap<CommandType, Arc<MessageHandler>>>,
     /// Spares the receive thread a lock per message when there is none.
@@ -70,6 +72,29 @@ impl Callbacks {
     pub(crate) fn set_disconnect_handler(&self, handler: Arc<Mutex<DisconnectHandler>>) {
         let old = self.disconnect_handler.lock().replace(handler);
         drop(old);
+    }
+
+    pub(crate) fn set_failed_write(&self, handler: Arc<Mutex<FailedWriteHandler>>) {
+        let old = self.failed_write.lock().replace(handler);
+        drop(old);
+    }
+
+    /// Tells the failed write handler; false if there is none.
+    pub(crate) fn call_failed_write(&self, ack: &Message) -> bool {
+        let handler = self.failed_write.lock().clone();
+        let Some(handler) = handler else {
+            return false;
+        };
+        let mut handler = handler.lock();
+        let called = guarded("run the failed write handler", String::new, || {
+            handler(ack, ack.reason());
+            Ok(())
+        });
+        drop(handler);
+        if let Err(failure) = called {
+            self.report(&failure);
+        }
+        true
     }
 
     pub(crate) fn set_last_chance(&self, handler: MessageHandler) {
@@ -177,7 +202,7 @@ impl Callbacks {
     pub(crate) fn call_last_chance(&self, message: &Message) {
         let handler = self.last_chance.lock().clone();
         if !self.call(handler, message) {
-            log::debug!("nobody took {message:?}");
+            trace!("nobody took {message:?}");
         }
     }
 

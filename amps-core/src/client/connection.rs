@@ -2,10 +2,12 @@
 
 use crate::transport::Transport;
 use crate::uri::AmpsUri;
+use crossbeam_channel::Receiver;
 use parking_lot::{Condvar, Mutex};
 use std::cell::Cell;
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -31,12 +33,18 @@ pub(crate) struct Connection {
     /// Why a write failed: the receive thread, which then only sees the end of the stream,
     /// reports it.
     write_failure: Mutex<Option<io::Error>>,
+    /// Disconnected, as a channel, once the state Connected has been announced.
+    announced: Receiver<()>,
     threads: Mutex<Threads>,
     thread_ended: Condvar,
     flusher: Mutex<FlusherState>,
     flusher_woken: Condvar,
+    /// After how many nanoseconds of silence the connection counts as lost; 0: never.
+    idle_limit: AtomicU64,
     /// Until when a deliberate disconnect lets the receive thread wait for the server's end.
     drain_until: Mutex<Option<Instant>>,
+    was_cut: AtomicBool,
+    ended_cleanly: AtomicBool,
 }
 
 #[derive(Default)]
@@ -66,19 +74,38 @@ pub(crate) fn receiving() -> Option<(u64, u64)> {
     RECEIVING.get()
 }
 
+/// Counts a thread of a connection down when it ends, however it does.
+struct Ending(Arc<Connection>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.threads.lock().running -= 1;
+        self.0.thread_ended.notify_all();
+    }
+}
+
 impl Connection {
-    pub(crate) fn new(number: u64, uri: AmpsUri, transport: Box<dyn Transport>) -> Connection {
+    pub(crate) fn new(
+        number: u64,
+        uri: AmpsUri,
+        transport: Box<dyn Transport>,
+        announced: Receiver<()>,
+    ) -> Connection {
         Connection {
             number,
             uri,
             transport,
             phase: AtomicU8::new(Phase::Live as u8),
             write_failure: Mutex::new(None),
+            announced,
             threads: Mutex::default(),
             thread_ended: Condvar::new(),
             flusher: Mutex::default(),
             flusher_woken: Condvar::new(),
+            idle_limit: AtomicU64::new(0),
             drain_until: Mutex::new(None),
+            was_cut: AtomicBool::new(false),
+            ended_cleanly: AtomicBool::new(false),
         }
     }
 
@@ -112,33 +139,70 @@ impl Connection {
         self.write_failure.lock().take()
     }
 
+    /// Takes effect when the receive thread begins its next read.
+    pub(crate) fn set_idle_limit(&self, limit: Duration) {
+        let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        self.idle_limit.store(nanos, Ordering::Release);
+    }
+
+    /// After how much silence the connection counts as lost.
+    pub(crate) fn idle_limit(&self) -> Option<Duration> {
+        match self.idle_limit.load(Ordering::Acquire) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
     pub(crate) fn set_drain_until(&self, instant: Instant) {
         *self.drain_until.lock() = Some(instant);
     }
 
-    /// How long a closing connection may still wait for the server's end of stream.
-    pub(crate) fn drain_left(&self) -> Duration {
-        self.drain_until
-            .lock()
-            .map(|until| until.saturating_duration_since(Instant::now()))
-            .unwrap_or_default()
+    /// Until when a closing connection may wait for the server's end of stream.
+    pub(crate) fn drain_deadline(&self) -> Instant {
+        self.drain_until.lock().unwrap_or_else(Instant::now)
+    }
+
+    /// Gives up on a closing connection: wakes its threads, wherever they wait.
+    pub(crate) fn cut(&self) {
+        // First: what the receive thread then sees looks like the end that the server made.
+        self.was_cut.store(true, Ordering::Release);
+        self.transport.shutdown();
+    }
+
+    /// Notes that the server has closed its side, too: it has seen everything that was sent.
+    pub(crate) fn end_cleanly(&self) {
+        if !self.was_cut.load(Ordering::Acquire) {
+            self.ended_cleanly.store(true, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn has_ended_cleanly(&self) -> bool {
+        self.ended_cleanly.load(Ordering::Acquire)
+    }
+
+    /// Waits until the receive thread has announced the state Connected. Never called on that
+    /// thread.
+    pub(crate) fn wait_until_announced(&self) {
+        // Nothing is ever sent: the end of the channel is the signal.
+        let _ = self.announced.recv();
     }
 
     /// Starts a thread that [`Connection::wait_for_threads`] waits for.
     pub(crate) fn spawn(
-        self: &std::sync::Arc<Self>,
-        name: String,
+        self: &Arc<Self>,
+        name: &str,
         work: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let connection = self.clone();
-        let mut threads = self.threads.lock();
+        self.threads.lock().running += 1;
+        // Dropped with the closure, also if no thread can be started: so no lock is held here.
+        let ending = Ending(self.clone());
+        // The system takes no thread name with a zero byte, a client name may have one.
+        let name = name.replace('\0', "?");
         let handle = thread::Builder::new().name(name).spawn(move || {
+            let _ending = ending;
             work();
-            connection.threads.lock().running -= 1;
-            connection.thread_ended.notify_all();
         })?;
-        threads.running += 1;
-        threads.handles.push(handle);
+        self.threads.lock().handles.push(handle);
         Ok(())
     }
 

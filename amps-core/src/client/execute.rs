@@ -1,15 +1,16 @@
 //! Commands: ids, routes, the wait for the server's word.
 
+use super::ask::{Patience, Question};
 use super::connection::Connection;
-use super::logon::deadline;
-use super::pending::Outcome;
 use super::routes::{Conflict, Route, RouteKind, RouteSpec, Sink};
 use super::shared::{Shared, route_query};
 use crate::ack::AckType;
+use crate::bookmark;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::{Field, MAX_FRAME};
+use crate::stream::EndReason;
 use std::sync::Arc;
 
 /// The batch size of a query that sets none (rule D8).
@@ -21,9 +22,8 @@ struct Plan {
     own_acks: AckType,
     /// The acknowledgement that the call waits for.
     awaited: Option<AckType>,
-    /// What comes back; `None` for a command that brings nothing but acknowledgements nobody
-    /// asked for.
-    route: Option<RouteKind>,
+    /// What comes back.
+    brings: RouteKind,
     /// The acknowledgements that the server offers for this command.
     offered: AckType,
 }
@@ -32,24 +32,23 @@ impl Plan {
     fn of(command: &Command) -> Plan {
         use AckType as A;
         let wanted = command.ack_type();
-        let acks_route = (!wanted.is_empty()).then_some(RouteKind::Acks);
         match command.command() {
             kind if kind.is_subscribe() => Plan {
                 own_acks: A::PROCESSED,
                 awaited: Some(A::PROCESSED),
-                route: Some(RouteKind::Subscription),
+                brings: RouteKind::Subscription,
                 offered: A::NONE,
             },
             CommandType::Sow => Plan {
                 own_acks: A::PROCESSED | A::COMPLETED,
                 awaited: Some(A::PROCESSED),
-                route: Some(RouteKind::Query),
+                brings: RouteKind::Query,
                 offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::STATS,
             },
             CommandType::SowDelete => Plan {
                 own_acks: A::PROCESSED,
                 awaited: Some(A::PROCESSED),
-                route: acks_route,
+                brings: RouteKind::Acks,
                 offered: A::RECEIVED | A::PROCESSED | A::PERSISTED | A::STATS,
             },
             CommandType::Flush => {
@@ -60,29 +59,40 @@ impl Plan {
                 Plan {
                     own_acks: asked,
                     awaited: Some(asked),
-                    route: acks_route,
+                    brings: RouteKind::Acks,
                     offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
                 }
             }
             CommandType::Heartbeat if command.options().starts_with("start") => Plan {
                 own_acks: A::PROCESSED,
                 awaited: Some(A::PROCESSED),
-                route: acks_route,
+                brings: RouteKind::Acks,
                 offered: A::RECEIVED | A::PROCESSED,
             },
             CommandType::Publish | CommandType::DeltaPublish => Plan {
                 own_acks: A::NONE,
                 awaited: None,
-                route: acks_route,
+                brings: RouteKind::Acks,
                 offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
             },
             _ => Plan {
                 own_acks: A::NONE,
                 awaited: None,
-                route: acks_route,
+                brings: RouteKind::Acks,
                 offered: A::RECEIVED | A::PROCESSED,
             },
         }
+    }
+}
+
+impl Plan {
+    /// The route that the command needs: none if nothing comes back that anybody wants.
+    ///
+    /// An acknowledgement that a command does not offer may never come, so it makes no route.
+    fn kind_of_route(&self, command: &Command, sink: &Sink) -> Option<RouteKind> {
+        let is_wanted = self.brings != RouteKind::Acks
+            || (command.ack_type().intersects(self.offered) && !matches!(sink, Sink::Nobody));
+        is_wanted.then_some(self.brings)
     }
 }
 
@@ -105,13 +115,17 @@ impl Shared {
         }
         let connection = self.connection(|| context(&command))?;
         self.assign_ids(&mut command, &plan);
-        let route = match plan.route {
+        if command.bookmark() == bookmark::MOST_RECENT {
+            // Without a bookmark store nothing is known of the subscription (rules L2, L13).
+            command.set_field(Field::Bookmark, bookmark::EPOCH);
+        }
+        let route = match plan.kind_of_route(&command, &sink) {
             Some(kind) => Some(self.register(&command, &plan, kind, &connection, sink)?),
             None => None,
         };
         let sent = self.send_and_wait(&command, &plan, &connection);
-        if let (Err(_), Some(route)) = (&sent, &route) {
-            self.routes.remove(route);
+        if let Some(route) = &route {
+            self.settle(route, &sent);
         }
         sent?;
         let id = match command.sub_id() {
@@ -124,10 +138,27 @@ impl Shared {
         })
     }
 
+    /// Makes the server agree with what has become of the route.
+    fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
+        let take_back = match sent {
+            // It was unsubscribed here before it was entered there.
+            Ok(()) => route.kind == RouteKind::Subscription && !self.routes.contains(&route.sub_id),
+            // The server may still enter it (rule D6). A route that has not yet taken over the
+            // ids of another one leaves that one alone.
+            Err(error) => {
+                let owned = self.routes.remove(route);
+                owned && matches!(error, Error::TimedOut(_)) && route.kind != RouteKind::Acks
+            }
+        };
+        if take_back {
+            self.post_unsubscribe(route.connection, &route.sub_id, &route.query_id);
+        }
+    }
+
     /// Fills in the ids that the command needs and the application did not give (rule D5).
     fn assign_ids(&self, command: &mut Command, plan: &Plan) {
         let acks = plan.own_acks | command.ack_type();
-        let needs_id = plan.route.is_some()
+        let needs_id = plan.brings != RouteKind::Acks
             || !acks.is_empty()
             || command.command() == CommandType::Unsubscribe;
         if command.command_id().is_empty() && needs_id {
@@ -198,43 +229,21 @@ impl Shared {
         connection: &Arc<Connection>,
     ) -> Result<()> {
         let context = || context(command);
-        let id = command.command_id();
-        let wait = match plan.awaited {
-            None => None,
-            Some(awaited) => match self.pending.register(id, awaited, connection.number) {
-                Some(wait) => Some(wait),
-                None => {
-                    let reason = format!("the command id {id} is in use");
-                    return Err(context().with_reason(reason).SubscriptionAlreadyExists());
-                }
-            },
-        };
         let acks = plan.own_acks | command.ack_type();
-        self.send_on(connection, command.data(), context, |out| {
-            command
-                .write_header(out, acks)
-                .finish_header(command.data().len());
-        })?;
-        let Some(wait) = wait else {
-            return Ok(());
+        let Some(awaited) = plan.awaited else {
+            return self.send_command(connection, command, acks, context);
         };
-        match wait.wait(deadline(command.timeout())) {
-            Outcome::Acknowledged(ack) => match ack.to_result() {
-                Ok(()) => Ok(()),
-                Err(_) => Err(Error::refused(ack.reason(), context())),
-            },
-            Outcome::Disconnected => Err(context()
-                .with_reason("the connection was lost before the server answered")
-                .Disconnected()),
-            Outcome::TimedOut => {
-                // The server may still enter it: take it back (rule D6).
-                if command.is_subscribe() || command.is_sow() {
-                    self.post_unsubscribe(connection.number, command.sub_id(), command.query_id());
-                }
-                Err(context()
-                    .with_reason(format!("no answer within {:?}", command.timeout()))
-                    .TimedOut())
-            }
+        let question = Question {
+            connection,
+            command,
+            acks,
+            awaited,
+            patience: Patience::of(command.timeout()),
+        };
+        let ack = self.ask(&question, context)?;
+        match ack.to_result() {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Error::refused(ack.reason(), context())),
         }
     }
 
@@ -247,21 +256,40 @@ impl Shared {
                 .InvalidSubId());
         }
         let removed = self.routes.unsubscribe(ids);
-        let queries = removed
-            .iter()
-            .map(|route| route_query(route))
-            .filter(|query| !query.is_empty())
-            .collect::<Vec<_>>()
-            .join(",");
-        for route in &removed {
-            route.end(crate::stream::EndReason::Unsubscribed);
+        let mut queries = Vec::new();
+        let mut subscriptions = Vec::new();
+        for (_, route) in &removed {
+            route.end(EndReason::Unsubscribed);
+            subscriptions.push(route.sub_id.as_str());
+            queries.push(route_query(route));
+        }
+        if ids == "all" {
+            subscriptions = vec![ids];
+        } else {
+            // The server knows a subscription by its own id only; ids that are not known here may
+            // be known there.
+            let found = |id: &&str| removed.iter().any(|(known, _)| known == id);
+            subscriptions.extend(ids.split(',').map(str::trim).filter(|id| !found(id)));
         }
         let connection = self.state.lock().connection.clone();
         if let Some(connection) = connection {
-            self.post_unsubscribe(connection.number, ids, &queries);
+            let (subscriptions, queries) = (join(&subscriptions), join(&queries));
+            self.post_unsubscribe(connection.number, &subscriptions, &queries);
         }
         Ok(())
     }
+}
+
+/// A comma list of the ids that are not empty.
+fn join(ids: &[&str]) -> String {
+    let mut list = String::new();
+    for id in ids.iter().filter(|id| !id.is_empty()) {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(id);
+    }
+    list
 }
 
 /// What can be told wrong without the server.

@@ -1,8 +1,8 @@
 //! The logon handshake.
 
+use super::ask::{Patience, Question};
 use super::callbacks::ConnectionState;
 use super::connection::Connection;
-use super::pending::Outcome;
 use super::shared::{Session, Shared};
 use crate::ack::AckType;
 use crate::auth::{Authenticator, DefaultAuthenticator};
@@ -14,7 +14,7 @@ use crate::version::VersionInfo;
 use log::info;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the server may answer a logon with "try again" before it counts as refused.
 const LOGON_ATTEMPTS: usize = 3;
@@ -86,7 +86,7 @@ impl Shared {
         let context = || ErrorContext::new("log on as", &name);
         self.check_may_wait(context)?;
         let connection = self.connection(context)?;
-        let deadline = deadline(options.timeout);
+        let patience = Patience::of(options.timeout);
         let uri = &connection.uri;
         let mut user = uri.user().to_string();
         let failed = |error: Error| {
@@ -101,10 +101,10 @@ impl Shared {
             .authenticate(&user, uri.password())
             .map_err(failed)?;
         for _ in 0..LOGON_ATTEMPTS {
-            let ack = self.logon_once(&connection, options, &user, &password, deadline)?;
+            let ack = self.logon_once(&connection, options, &user, &password, patience)?;
             match ack.status_kind() {
                 Status::Success => {
-                    self.accept(&connection, &ack);
+                    self.accept(&connection, &ack)?;
                     authenticator.completed(&user, &password, ack.reason());
                     return Ok(());
                 }
@@ -144,7 +144,7 @@ impl Shared {
         options: &LogonOptions,
         user: &str,
         password: &str,
-        deadline: Option<Instant>,
+        patience: Patience,
     ) -> Result<Message> {
         let name = self.name();
         let context = || ErrorContext::new("log on as", &name);
@@ -161,26 +161,18 @@ impl Shared {
             connection.uri.message_type().unwrap_or_default(),
         );
         command.set_field(Field::Version, CLIENT_VERSION);
-        let awaited = AckType::PROCESSED;
-        let Some(wait) = self.pending.register(&id, awaited, connection.number) else {
-            return Err(context().with_reason("its id is in use").Usage());
+        let question = Question {
+            connection,
+            command: &command,
+            acks: AckType::PROCESSED,
+            awaited: AckType::PROCESSED,
+            patience,
         };
-        self.send_on(connection, b"", context, |out| {
-            command.write_header(out, awaited).finish(b"");
-        })?;
-        match wait.wait(deadline) {
-            Outcome::Acknowledged(ack) => Ok(ack),
-            Outcome::Disconnected => Err(context()
-                .with_reason("the connection was lost before the server answered")
-                .Disconnected()),
-            Outcome::TimedOut => Err(context()
-                .with_reason(format!("no answer within {:?}", options.timeout))
-                .TimedOut()),
-        }
+        self.ask(&question, context)
     }
 
     /// Takes over what the server said of itself (rule B12).
-    fn accept(&self, connection: &Connection, ack: &Message) {
+    fn accept(self: &Arc<Self>, connection: &Arc<Connection>, ack: &Message) -> Result<()> {
         let session = Session {
             version: VersionInfo::parse(ack.version()),
             name_hash: ack
@@ -193,24 +185,18 @@ impl Shared {
         let version = session.version;
         {
             let mut state = self.state.lock();
-            let is_current = state
-                .connection
-                .as_ref()
-                .is_some_and(|current| current.number == connection.number);
-            if !is_current {
-                return;
+            if !state.is_current(connection) {
+                let context = ErrorContext::new("log on as", self.name());
+                return Err(context
+                    .with_reason("the connection was lost right after the server answered")
+                    .Disconnected());
             }
             state.session = Some(session);
+            state.tell(ConnectionState::LoggedOn);
         }
         info!("{} logged on to a server of version {version}", self.name());
-        self.callbacks.announce(ConnectionState::LoggedOn);
+        self.announce();
+        self.agree_on_heartbeat(connection);
+        Ok(())
     }
-}
-
-/// When a timeout that starts now is over; zero, or one that the clock cannot count to, never is.
-pub(crate) fn deadline(timeout: Duration) -> Option<Instant> {
-    if timeout.is_zero() {
-        return None;
-    }
-    Instant::now().checked_add(timeout)
 }

@@ -1,39 +1,36 @@
 //! The client: one connection, one receive thread, any number of handles.
 
+mod ask;
 mod callbacks;
 mod connection;
 mod execute;
+mod heartbeat;
+mod lifecycle;
+mod listening;
 mod logon;
 mod outbox;
 mod pending;
+mod publishing;
 mod receive;
+mod receiving;
 mod routes;
 mod send;
 mod shared;
 
 pub use callbacks::{ConnectionState, ListenerId};
 pub use logon::LogonOptions;
+pub(crate) use receiving::DEFAULT_TIMEOUT;
 pub(crate) use routes::Route;
 pub(crate) use shared::WeakShared;
 
-use crate::ack::AckType;
-use crate::command::{Command, whole_seconds};
-use crate::command_type::CommandType;
-use crate::error::{Error, ErrorContext, Result};
-use crate::handler::{HandlerOutcome, MessageHandler};
-use crate::message::Message;
-use crate::protocol::{Field, FrameWriter};
-use crate::stream::{MessageStream, StreamQueue};
+use crate::error::{ErrorContext, Result};
 use crate::version::VersionInfo;
-use parking_lot::Mutex;
-use routes::Sink;
+#[cfg(doc)]
+use crate::{Error, MessageStream};
 use shared::Shared;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-
-/// How long the named methods wait for the server; a [`Command`] has a timeout of its own.
-pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to an AMPS server.
 ///
@@ -150,6 +147,17 @@ impl Client {
         self.shared().settings.lock().connect_timeout = timeout;
     }
 
+    /// Sets how many messages may wait in each stream made from now on; 0, the default, is no
+    /// limit. See [`MessageStream::set_max_depth`].
+    pub fn set_default_max_depth(&self, max_depth: usize) {
+        self.shared().settings.lock().default_max_depth = max_depth;
+    }
+
+    /// How many messages may wait in a new stream; 0 is no limit.
+    pub fn default_max_depth(&self) -> usize {
+        self.shared().settings.lock().default_max_depth
+    }
+
     /// Sets a token that goes out with every logon and shows in the server's log.
     ///
     /// # Errors
@@ -172,8 +180,9 @@ impl Client {
     ///
     /// The name look-up and the dial take no longer than
     /// [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
-    /// calls [`disconnect`](Client::disconnect). Most servers want a [`logon`](Client::logon)
-    /// next. Guide §3.2; rules A1 to A7, B1 to B3.
+    /// calls [`disconnect`](Client::disconnect). Returns when the thread created callback and the
+    /// listeners of the state `Connected` have run on the receive thread. Most servers want a
+    /// [`logon`](Client::logon) next. Guide §3.2; rules A1 to A7, B1 to B3.
     ///
     /// # Errors
     ///
@@ -220,12 +229,16 @@ impl Client {
     /// running, after 2 s at the latest. No disconnect handler is called, also not if the
     /// connection was about to be lost. Settings and callbacks stay; subscriptions do not.
     ///
-    /// Disconnecting a client that is not connected does nothing. May be called from any thread
-    /// and from handlers, and cancels a `connect` in progress. Rules B15, B16.
+    /// Disconnecting a client that is not connected does nothing, except that it waits for a
+    /// disconnect that another thread has begun. May be called from any thread and cancels a
+    /// `connect` in progress. In a handler it returns before the end: its thread goes on closing
+    /// when the handler has returned. Rules B15, B16.
     ///
     /// # Errors
     ///
-    /// None at present: what is sent has been written when the call that sent it returned.
+    /// [`Error::Disconnected`]: the server did not confirm the end in time, so what was sent last
+    /// may not have arrived; the client is disconnected all the same. With `tcp_linger=0` nothing
+    /// is waited for, nothing is known of what was sent last, and there is no error.
     pub fn disconnect(&self) -> Result<()> {
         self.shared().disconnect()
     }
@@ -249,7 +262,7 @@ impl Client {
         self.shared().state.lock().session.is_some()
     }
 
-    /// The connection string last given to `connect`, as it was given.
+    /// The connection string last given to `connect`, as it was given: with its password.
     pub fn uri(&self) -> Option<String> {
         self.shared().state.lock().last_uri.clone()
     }
@@ -279,401 +292,6 @@ impl Client {
     }
 }
 
-/// Publishing.
-impl Client {
-    /// Publishes a message and returns at once; the number is 0 without a publish store.
-    ///
-    /// The message has been handed to the operating system when this returns; it may wait for
-    /// space in the socket if the server is slow to read. Fine in a handler, where that wait also
-    /// holds up receiving. Guide §3.2.
-    ///
-    /// ```no_run
-    /// # fn run(client: &amps_core::Client) -> amps_core::Result<()> {
-    /// client.publish("orders", r#"{"id":1,"qty":100}"#)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Disconnected`]: not connected, or the connection broke; in that case the server
-    /// may have received it. [`Error::InvalidTopic`]: the topic is empty, nothing was sent.
-    /// [`Error::Usage`]: the payload is beyond the protocol's limit, nothing was sent.
-    #[inline]
-    pub fn publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
-        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), None)
-    }
-
-    /// Publishes a record that expires after `lifetime`: whole seconds, a part of one counts as
-    /// one; zero never expires.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::publish`].
-    pub fn publish_with_expiration(
-        &self,
-        topic: impl AsRef<str>,
-        data: impl AsRef<[u8]>,
-        lifetime: Duration,
-    ) -> Result<u64> {
-        let seconds = Some(whole_seconds(lifetime));
-        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), seconds)
-    }
-
-    /// Publishes the changed fields of a record, which the server merges into it.
-    ///
-    /// The data must contain the fields that make up the key of the record. Guide §8.3.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::publish`].
-    pub fn delta_publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
-        let command = CommandType::DeltaPublish;
-        self.publish_as(command, topic.as_ref(), data.as_ref(), None)
-    }
-
-    /// As [`Client::delta_publish`], for a record that expires after `lifetime`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::publish`].
-    pub fn delta_publish_with_expiration(
-        &self,
-        topic: impl AsRef<str>,
-        data: impl AsRef<[u8]>,
-        lifetime: Duration,
-    ) -> Result<u64> {
-        let command = CommandType::DeltaPublish;
-        let seconds = Some(whole_seconds(lifetime));
-        self.publish_as(command, topic.as_ref(), data.as_ref(), seconds)
-    }
-
-    #[inline]
-    fn publish_as(
-        &self,
-        command: CommandType,
-        topic: &str,
-        data: &[u8],
-        expiration: Option<u64>,
-    ) -> Result<u64> {
-        let context = || ErrorContext::new("publish to", topic);
-        if topic.is_empty() {
-            return Err(context().with_reason("the topic is empty").InvalidTopic());
-        }
-        self.shared().send(data, context, |out| {
-            let mut frame = FrameWriter::begin(out, command);
-            frame.text(Field::Topic, topic.as_bytes());
-            if let Some(seconds) = expiration {
-                frame.number(Field::Expiration, seconds);
-            }
-            frame.finish_header(data.len());
-        })?;
-        Ok(0)
-    }
-
-    /// Waits until the server has processed everything that this client sent before; zero waits
-    /// for ever. Guide §3.2; rule K10.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`]: no answer in time; the messages are on their way all the same.
-    /// [`Error::Disconnected`]: not connected, or lost while waiting: nothing is known of what was
-    /// sent last. [`Error::Usage`]: called from a handler of this client.
-    pub fn publish_flush(&self, timeout: Duration) -> Result<()> {
-        let flush = Command::from(CommandType::Flush)
-            .set_ack_type(AckType::COMPLETED)
-            .set_timeout(timeout);
-        self.shared().execute(flush, Sink::Nobody)?;
-        Ok(())
-    }
-}
-
-/// Receiving: each method in a form that returns a stream and in one that takes a handler.
-impl Client {
-    /// Subscribes to a topic, literal or a regular expression, and returns its messages as a
-    /// stream. Waits up to 10 s for the server to accept it. Guide §4.1, §4.5.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn subscribe(&self, topic: impl AsRef<str>) -> Result<MessageStream> {
-        self.execute(named("subscribe", topic.as_ref(), ""))
-    }
-
-    /// Subscribes to the messages of a topic that match a content filter.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn subscribe_filtered(
-        &self,
-        topic: impl AsRef<str>,
-        filter: impl AsRef<str>,
-    ) -> Result<MessageStream> {
-        self.execute(named("subscribe", topic.as_ref(), filter.as_ref()))
-    }
-
-    /// Subscribes to a topic with a handler; returns the subscription id.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute_async`].
-    pub fn subscribe_async<H, O>(
-        &self,
-        handler: H,
-        topic: impl AsRef<str>,
-        filter: Option<&str>,
-    ) -> Result<String>
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let filter = filter.unwrap_or_default();
-        self.execute_async(named("subscribe", topic.as_ref(), filter), handler)
-    }
-
-    /// Queries a SOW topic: `group_begin`, a `sow` message for each record, `group_end`, then the
-    /// stream ends. Guide §6.1.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn sow(&self, topic: impl AsRef<str>) -> Result<MessageStream> {
-        self.execute(named("sow", topic.as_ref(), ""))
-    }
-
-    /// Queries the records of a SOW topic that match a content filter.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn sow_filtered(
-        &self,
-        topic: impl AsRef<str>,
-        filter: impl AsRef<str>,
-    ) -> Result<MessageStream> {
-        self.execute(named("sow", topic.as_ref(), filter.as_ref()))
-    }
-
-    /// Queries a SOW topic with a handler; returns the command id.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute_async`].
-    pub fn sow_async<H, O>(
-        &self,
-        handler: H,
-        topic: impl AsRef<str>,
-        filter: Option<&str>,
-    ) -> Result<String>
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let filter = filter.unwrap_or_default();
-        self.execute_async(named("sow", topic.as_ref(), filter), handler)
-    }
-
-    /// Queries a SOW topic and subscribes to it in one step: the records, then every change, none
-    /// lost and none twice in between. Guide §6.2.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn sow_and_subscribe(&self, topic: impl AsRef<str>) -> Result<MessageStream> {
-        self.execute(named("sow_and_subscribe", topic.as_ref(), ""))
-    }
-
-    /// As [`Client::sow_and_subscribe`], for the records that match a content filter.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn sow_and_subscribe_filtered(
-        &self,
-        topic: impl AsRef<str>,
-        filter: impl AsRef<str>,
-    ) -> Result<MessageStream> {
-        self.execute(named("sow_and_subscribe", topic.as_ref(), filter.as_ref()))
-    }
-
-    /// Queries and subscribes with a handler; returns the subscription id.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute_async`].
-    pub fn sow_and_subscribe_async<H, O>(
-        &self,
-        handler: H,
-        topic: impl AsRef<str>,
-        filter: Option<&str>,
-    ) -> Result<String>
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let filter = filter.unwrap_or_default();
-        self.execute_async(named("sow_and_subscribe", topic.as_ref(), filter), handler)
-    }
-
-    /// Ends a subscription: an id, a comma list of ids, or `all`.
-    ///
-    /// Messages stop coming to the handler at once, and its stream ends; the server is told
-    /// without waiting for it. Fine in a handler. Without a connection there is nothing left to
-    /// tell. Guide §4.2; rule D12.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidSubId`] if the id is empty.
-    pub fn unsubscribe(&self, id: impl AsRef<str>) -> Result<()> {
-        self.shared().unsubscribe(id.as_ref())
-    }
-
-    /// Ends every subscription of this client.
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub fn unsubscribe_all(&self) -> Result<()> {
-        self.unsubscribe("all")
-    }
-
-    /// Sends a command and returns what it brings as a stream.
-    ///
-    /// Waits until the server has accepted the command, for as long as its
-    /// [`timeout`](Command::timeout) says; publishes and unsubscribes do not wait. The stream of a
-    /// query ends with its result, that of a delete or flush with the acknowledgements that were
-    /// asked for, that of a publish at once. Guide §4.1, §10.3; rules D1 to D9.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Disconnected`]: not connected, or lost while waiting; whether the server executed
-    /// it is not known. [`Error::TimedOut`]: no answer in time; a subscription or query is taken
-    /// back. [`Error::SubIdInUse`], [`Error::SubscriptionAlreadyExists`], [`Error::InvalidTopic`]
-    /// (empty topic): found here, nothing was sent. [`Error::Usage`]: called from a handler of
-    /// this client. Any other [command error](Error::is_command_error): the server refused, and
-    /// nothing is left of the command.
-    pub fn execute(&self, command: Command) -> Result<MessageStream> {
-        let publishes = matches!(
-            command.command(),
-            CommandType::Publish | CommandType::DeltaPublish
-        );
-        let queue = Arc::new(StreamQueue::new());
-        let sink = match publishes {
-            true => Sink::Nobody,
-            false => Sink::Stream(queue.clone()),
-        };
-        let executed = self.shared().execute(command, sink)?;
-        Ok(match executed.route {
-            Some(route) if !publishes => MessageStream::new(self.clone(), route, queue),
-            _ => MessageStream::complete(self.clone()),
-        })
-    }
-
-    /// Sends a command and hands what it brings to a handler on the receive thread; returns the
-    /// subscription id, or for other commands the command id.
-    ///
-    /// Waits as [`Client::execute`] does. The handler may run before this returns. It runs on one
-    /// thread at a time with no lock of the client held; while it runs, nothing else is received,
-    /// so it should be short. An `Err` or a panic in it goes to the exception listener, and the
-    /// next message comes all the same. Guide §4.1, §4.3.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn execute_async<H, O>(&self, command: Command, handler: H) -> Result<String>
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let sink = Sink::Handler(MessageHandler::new(handler));
-        Ok(self.shared().execute(command, sink)?.id)
-    }
-
-    /// Sends a command whose results and acknowledgements nobody wants; returns its id.
-    ///
-    /// # Errors
-    ///
-    /// As [`Client::execute`].
-    pub fn execute_async_no_handler(&self, command: Command) -> Result<String> {
-        Ok(self.shared().execute(command, Sink::Nobody)?.id)
-    }
-}
-
-/// Callbacks. Each replaces the one before it; each runs with no lock of the client held.
-impl Client {
-    /// Sets who is told of errors that no caller can be told of: a lost connection, a handler
-    /// that failed or panicked. Runs on the thread where it happened, mostly the receive thread.
-    /// Default: such errors are logged and otherwise ignored. Guide §5.4.
-    pub fn set_exception_listener(&self, listener: impl Fn(&Error) + Send + Sync + 'static) {
-        let listener = Arc::new(listener);
-        self.shared().callbacks.set_exception_listener(listener);
-    }
-
-    /// Sets who gets the messages that nobody else took. Runs on the receive thread. Default:
-    /// they are dropped. Guide §5.3.
-    pub fn set_last_chance_message_handler<H, O>(&self, handler: H)
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let handler = MessageHandler::new(handler);
-        self.shared().callbacks.set_last_chance(handler);
-    }
-
-    /// Sets who gets every message of one type, after the handler or stream that it is routed to.
-    /// Runs on the receive thread. Default: nobody.
-    pub fn set_global_command_type_message_handler<H, O>(&self, command: CommandType, handler: H)
-    where
-        H: FnMut(&Message) -> O + Send + 'static,
-        O: HandlerOutcome,
-    {
-        let handler = MessageHandler::new(handler);
-        self.shared().callbacks.set_by_command(command, handler);
-    }
-
-    /// Sets what is called when the connection is lost, not when it is closed on purpose.
-    ///
-    /// Runs on the receive thread of the lost connection, after every stream has ended; it may
-    /// connect, log on and subscribe again, because the new connection has a thread of its own.
-    /// An error or a panic goes to the exception listener. Default: none, the client stays
-    /// disconnected. Guide §5.2; rules I1 to I5.
-    pub fn set_disconnect_handler(
-        &self,
-        handler: impl FnMut(&Client) -> Result<()> + Send + 'static,
-    ) {
-        let handler = Arc::new(Mutex::new(handler));
-        self.shared().callbacks.set_disconnect_handler(handler);
-    }
-
-    /// Sets what runs first on each new receive thread, such as naming or pinning it.
-    pub fn set_thread_created_callback(&self, callback: impl Fn() + Send + Sync + 'static) {
-        self.shared()
-            .callbacks
-            .set_thread_created(Arc::new(callback));
-    }
-
-    /// Adds a listener for the steps of the connection; runs on the thread that takes the step.
-    pub fn add_connection_state_listener(
-        &self,
-        listener: impl Fn(ConnectionState) + Send + Sync + 'static,
-    ) -> ListenerId {
-        self.shared()
-            .callbacks
-            .add_state_listener(Arc::new(listener))
-    }
-
-    /// Removes a listener; false if it is not there.
-    pub fn remove_connection_state_listener(&self, id: ListenerId) -> bool {
-        self.shared().callbacks.remove_state_listener(id)
-    }
-
-    /// Removes every listener for the steps of the connection.
-    pub fn clear_connection_state_listeners(&self) {
-        self.shared().callbacks.clear_state_listeners();
-    }
-}
-
 /// The name and the last connection string; never a password.
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -687,12 +305,4 @@ impl fmt::Debug for Client {
             .field("logged_on", &logged_on)
             .finish()
     }
-}
-
-/// A command of the short form.
-fn named(command: &str, topic: &str, filter: &str) -> Command {
-    Command::new(command)
-        .set_topic(topic)
-        .set_filter(filter)
-        .set_timeout(DEFAULT_TIMEOUT)
 }

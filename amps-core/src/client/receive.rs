@@ -2,27 +2,39 @@
 //!
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
-use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, set_receiving};
 use super::routes::{Route, Sink};
 use super::shared::Shared;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
+use crate::handler::{drop_guarded, panic_text};
 use crate::message::Message;
 use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
 use crate::stream::EndReason;
 use crossbeam_channel::Sender;
+use log::warn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The receive thread of one connection, from its first to its last moment.
 pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: Sender<()>) {
     set_receiving(Some((shared.id(), connection.number)));
     shared.callbacks.thread_created();
-    shared.callbacks.announce(ConnectionState::Connected);
+    shared.announce();
     drop(announced);
-    let error = receive(&shared, &connection);
+    // Handlers are guarded where they are called. What remains is code of the application in odd
+    // places, such as the drop of what a handler captured, or a logger: it must not leave a
+    // client behind that seems connected and hears nothing.
+    let received = catch_unwind(AssertUnwindSafe(|| receive(&shared, &connection)));
+    let error = received.unwrap_or_else(|panic| {
+        let reason = panic_text(&*panic);
+        drop_guarded(panic);
+        ErrorContext::new("receive from", connection.uri.to_string())
+            .with_reason(format!("a callback panicked: {reason}"))
+            .Handler()
+    });
     // From here on this thread may wait for a new connection, which has a thread of its own.
     set_receiving(None);
     shared.lose(&connection, error);
@@ -32,6 +44,7 @@ pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: S
 fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
     let mut frames = FrameBuffer::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
+    let mut idle_limit = None;
     loop {
         match connection.phase() {
             Phase::Live => {}
@@ -43,10 +56,28 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
+        if connection.idle_limit() != idle_limit {
+            idle_limit = connection.idle_limit();
+            if let Err(error) = connection.transport.set_timeouts(idle_limit) {
+                warn!("no heartbeat check, the socket takes no timeout: {error}");
+            }
+        }
         match connection.transport.read(frames.space()) {
-            Ok(0) => return end_of_stream(connection, &frames),
+            Ok(0) => {
+                if connection.phase() == Phase::Closing {
+                    connection.end_cleanly();
+                }
+                return end_of_stream(connection, &frames);
+            }
             Ok(count) => frames.advance(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if is_timeout(&error) => {
+                if let Some(limit) = idle_limit {
+                    let reason = format!("no heartbeat: nothing has come for {limit:?}");
+                    return context().with_reason(reason).Disconnected();
+                }
+                continue;
+            }
             Err(error) => {
                 let cause = connection.take_write_failure().unwrap_or(error);
                 return context()
@@ -60,6 +91,14 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             return context().with_reason(reason).with_source(error).Stream();
         }
     }
+}
+
+/// How the end of a read timeout is told differs between systems.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
@@ -84,31 +123,27 @@ fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
 /// and drop publishes that are still on their way.
 fn drain(connection: &Connection, frames: &mut FrameBuffer) {
     loop {
-        let left = connection.drain_left();
+        let left = connection
+            .drain_deadline()
+            .saturating_duration_since(Instant::now());
         if left.is_zero() {
-            connection.transport.abandon_unsent();
-            connection.transport.shutdown();
+            // The socket is closed without waiting; the system goes on delivering what it has.
+            connection.cut();
             return;
         }
         // The system takes no timeout below its resolution for one.
         let timeout = left.max(Duration::from_millis(1));
-        if connection
-            .transport
-            .set_read_timeout(Some(timeout))
-            .is_err()
-        {
+        if connection.transport.set_timeouts(Some(timeout)).is_err() {
             return;
         }
         match connection.transport.read(frames.space()) {
-            Ok(0) => return,
+            Ok(0) => {
+                connection.end_cleanly();
+                return;
+            }
             Ok(_) => {}
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::Interrupted
-                        | io::ErrorKind::WouldBlock
-                        | io::ErrorKind::TimedOut
-                ) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {}
             Err(_) => return,
         }
     }
@@ -118,14 +153,14 @@ impl Shared {
     /// Hands out the messages of every frame that is complete.
     fn dispatch_all(
         self: &Arc<Self>,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
     ) -> Result<(), ParseError> {
         while let Some(frame) = frames.next_frame()? {
             Message::each_in_frame(frame, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
-                    self.dispatch(message);
+                    self.dispatch(connection, message);
                 }
             })?;
         }
@@ -134,17 +169,24 @@ impl Shared {
 
     /// One message: first whoever it is routed to, then the handler of its type, then, if nobody
     /// took it, the last chance handler (rule C8).
-    fn dispatch(self: &Arc<Self>, message: Message) {
+    fn dispatch(self: &Arc<Self>, connection: &Arc<Connection>, message: Message) {
         // A copy for the handlers that come after the route, made only if there are any.
         let watched = self.callbacks.has_any_by_command().then(|| message.clone());
         let left = match message.command() {
             CommandType::Ack => self.dispatch_ack(message),
-            CommandType::Heartbeat => None,
-            _ => self.dispatch_data(message),
+            CommandType::Heartbeat => {
+                self.answer_heartbeat(connection);
+                None
+            }
+            _ => self.dispatch_data(connection, message),
         };
+        if !connection.is_live() {
+            return;
+        }
         let watched = watched.is_some_and(|message| self.callbacks.call_by_command(&message));
         if let Some(message) = left
             && !watched
+            && connection.is_live()
         {
             self.callbacks.call_last_chance(&message);
         }
@@ -153,18 +195,22 @@ impl Shared {
     /// Returns the message if nobody took it.
     fn dispatch_ack(self: &Arc<Self>, ack: Message) -> Option<Message> {
         let Some(route) = self.route_of_ack(&ack) else {
-            return if self.pending.acknowledge(&ack) {
-                None
-            } else {
-                Some(ack)
-            };
+            let is_late_success =
+                !ack.command_id().is_empty() && ack.status_kind() == Status::Success;
+            if self.pending.acknowledge(&ack) || is_late_success {
+                // The answer to a caller who gave up, or to the part of a command that only the
+                // engine asked for, is no news to anybody.
+                return None;
+            }
+            let told = ack.is_failed_write() && self.callbacks.call_failed_write(&ack);
+            return (!told).then_some(ack);
         };
         let is_over = route.note_ack(&ack);
         let refused = route.is_refused_by(&ack);
         if refused {
             // Before the caller hears of it: it may use the ids again at once.
             self.routes.remove(&route);
-        } else if route.replaces && ack.status_kind() == Status::Success {
+        } else if route.replaces && ack.is_accepted() {
             self.routes.take_over(&route);
         }
         // The caller goes on while the handler runs.
@@ -181,9 +227,15 @@ impl Shared {
         None
     }
 
-    /// Acknowledgements go by command id first, because not all of them have another.
+    /// An acknowledgement with a command id is for that command alone: what answers a command of
+    /// the past must not touch a route that has taken over its other ids.
     fn route_of_ack(&self, ack: &Message) -> Option<Arc<Route>> {
-        [ack.command_id(), ack.query_id(), ack.sub_id()]
+        let command_id = ack.command_id();
+        if !command_id.is_empty() {
+            let route = self.routes.get(command_id.as_bytes());
+            return route.filter(|route| route.command_id == command_id);
+        }
+        [ack.query_id(), ack.sub_id()]
             .into_iter()
             .filter(|id| !id.is_empty())
             .find_map(|id| self.routes.get(id.as_bytes()))
@@ -191,9 +243,9 @@ impl Shared {
 
     /// Returns the message if nobody took it.
     #[inline]
-    fn dispatch_data(&self, mut message: Message) -> Option<Message> {
+    fn dispatch_data(&self, connection: &Connection, mut message: Message) -> Option<Message> {
         if message.header().special {
-            return self.dispatch_special(message);
+            return self.dispatch_special(connection, message);
         }
         let sub_ids = message.header().sub_ids;
         if sub_ids.is_empty() {
@@ -210,6 +262,9 @@ impl Shared {
         }
         let mut untaken = None;
         for id in message.delivery_list().collect::<Vec<Span>>() {
+            if !connection.is_live() {
+                break;
+            }
             let mut copy = message.clone();
             copy.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
@@ -223,7 +278,7 @@ impl Shared {
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(&self, message: Message) -> Option<Message> {
+    fn dispatch_special(&self, connection: &Connection, message: Message) -> Option<Message> {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -234,6 +289,9 @@ impl Shared {
         }
         let mut untaken = None;
         for id in ids {
+            if !connection.is_live() {
+                break;
+            }
             let mut copy = message.clone();
             copy.set_decoded_sub_id(&id);
             if let Some(copy) = self.deliver_to(self.routes.get(id.as_bytes()), copy) {
@@ -254,9 +312,10 @@ impl Shared {
         let Some(route) = route else {
             return Some(message);
         };
-        let command = message.command();
+        // Before the delivery: whoever sees the end of a query finds the query ended.
+        let is_over = route.note_data(message.command());
         self.deliver(&route, message);
-        if route.note_data(command) {
+        if is_over {
             self.routes.remove(&route);
             route.end(EndReason::Completed);
         }
@@ -266,7 +325,7 @@ impl Shared {
     #[inline]
     fn deliver(&self, route: &Route, message: Message) {
         match &route.sink {
-            Sink::Stream(queue) => queue.push(message),
+            Sink::Stream(queue) => queue.push(message, &self.waits),
             Sink::Handler(handler) => {
                 if let Err(error) = handler.call(&message) {
                     self.callbacks.report(&error);

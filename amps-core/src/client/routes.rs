@@ -5,7 +5,8 @@ use crate::command_type::CommandType;
 use crate::handler::MessageHandler;
 use crate::message::Message;
 use crate::protocol::Status;
-use crate::stream::{EndReason, StreamQueue};
+use crate::queue::StreamQueue;
+use crate::stream::EndReason;
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -142,9 +143,13 @@ impl Route {
         }
     }
 
-    /// True if the refusal of this ack ends the route: nothing more comes for it.
+    /// True if this refusal ends the route: nothing more comes for it.
     pub(crate) fn is_refused_by(&self, ack: &Message) -> bool {
-        ack.status_kind() == Status::Failure && ack.ack_type().contains(AckType::PROCESSED)
+        let refusable = match self.kind {
+            RouteKind::Query => AckType::PROCESSED | AckType::COMPLETED,
+            RouteKind::Subscription | RouteKind::Acks => AckType::PROCESSED,
+        };
+        ack.status_kind() == Status::Failure && ack.ack_type().intersects(refusable)
     }
 
     /// Ends the stream, if there is one.
@@ -206,22 +211,34 @@ impl Routes {
     /// Lets a replacing route take over the ids of the one it replaces; ends the stream of that.
     pub(crate) fn take_over(&self, route: &Arc<Route>) {
         if matches!(route.sink, Sink::Nobody) {
-            // The old handler stays; this route was there for its acknowledgement only.
-            self.remove(route);
+            // The old handler, if there is one, stays; then this route was there for its
+            // acknowledgement only.
+            let holder = self.get(route.sub_id.as_bytes());
+            if holder.is_some_and(|holder| !Arc::ptr_eq(&holder, route)) {
+                self.remove(route);
+            }
             return;
         }
         let mut by_id = self.by_id.lock();
+        let still_wanted = by_id
+            .get(route.command_id.as_bytes())
+            .is_some_and(|known| Arc::ptr_eq(known, route));
+        if !still_wanted {
+            // Its owner closed it meanwhile.
+            return;
+        }
         let old = by_id.get(route.sub_id.as_bytes()).cloned();
-        if let Some(old) = &old
-            && !Arc::ptr_eq(old, route)
-        {
-            remove_route(&mut by_id, old);
+        let old = old.filter(|old| !Arc::ptr_eq(old, route));
+        let mut removed = Vec::new();
+        if let Some(old) = &old {
+            removed = remove_route(&mut by_id, old);
         }
         for id in route.ids() {
-            by_id.insert(key(id), route.clone());
+            removed.extend(by_id.insert(key(id), route.clone()));
         }
         drop(by_id);
-        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, route)) {
+        drop(removed);
+        if let Some(old) = old {
             old.end(EndReason::Replaced);
         }
     }
@@ -249,10 +266,15 @@ impl Routes {
         owned
     }
 
-    /// Takes out the routes that an unsubscribe of `ids` ends: a comma list, or `all`.
-    pub(crate) fn unsubscribe(&self, ids: &str) -> Vec<Arc<Route>> {
+    /// Takes out the routes that an unsubscribe of `ids` ends: a comma list, or `all`. Also gives
+    /// the id under which each was found.
+    pub(crate) fn unsubscribe(&self, ids: &str) -> Vec<(String, Arc<Route>)> {
         if ids.trim() == "all" {
-            return self.remove_where(|route| route.kind == RouteKind::Subscription);
+            return self
+                .remove_where(|route| route.kind == RouteKind::Subscription)
+                .into_iter()
+                .map(|route| (route.sub_id.clone(), route))
+                .collect();
         }
         let mut by_id = self.by_id.lock();
         let mut removed = Vec::new();
@@ -260,7 +282,7 @@ impl Routes {
             let route = by_id.get(id.as_bytes()).cloned();
             if let Some(route) = route.filter(|route| route.is_unsubscribed_by(id)) {
                 remove_route(&mut by_id, &route);
-                removed.push(route);
+                removed.push((id.to_string(), route));
             }
         }
         removed

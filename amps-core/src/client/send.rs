@@ -37,19 +37,22 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Takes over what the outbox holds.
-    fn collect(&mut self, connection: &Connection, outbox: &Outbox) {
-        if self.unfinished_for != connection.number {
+    /// Takes over what the outbox holds; false if this connection is older than what is here.
+    fn collect(&mut self, connection: &Connection, outbox: &Outbox) -> bool {
+        if self.unfinished_for > connection.number {
+            return false;
+        }
+        if self.unfinished_for < connection.number {
             self.unfinished.clear();
             self.unfinished_for = connection.number;
         }
         outbox.take(connection.number, &mut self.unfinished);
+        true
     }
 
     /// Writes what was posted, waiting for the socket.
     fn drain(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
-        self.collect(connection, outbox);
-        if !self.unfinished.is_empty() {
+        if self.collect(connection, outbox) && !self.unfinished.is_empty() {
             connection.transport.write_all(&self.unfinished, b"")?;
             self.unfinished.clear();
         }
@@ -62,7 +65,9 @@ impl Wire {
         connection: &Connection,
         outbox: &Outbox,
     ) -> io::Result<bool> {
-        self.collect(connection, outbox);
+        if !self.collect(connection, outbox) {
+            return Ok(true);
+        }
         let mut written = 0;
         let result = loop {
             if written == self.unfinished.len() {
@@ -189,28 +194,25 @@ impl Shared {
     /// Writes what was posted, if the send lock is free and as far as the socket takes it; a rest
     /// is left to the flusher. Whoever let go of the lock calls this, too.
     #[inline]
-    fn look_again(self: &Arc<Self>) {
+    pub(crate) fn look_again(self: &Arc<Self>) {
         while self.outbox.has_any() {
-            let Some(mut wire) = self.wire.try_lock() else {
-                // Its holder looks again when it lets go.
-                return;
-            };
+            // Before the lock: a thread that finds it taken relies on its holder to look at the
+            // connection that is live by then.
             let connection = self.state.lock().connection.clone();
             let Some(connection) = connection else {
                 // For a connection that is gone; the next one clears it.
                 return;
             };
-            match wire.drain_some(&connection, &self.outbox) {
+            let Some(mut wire) = self.wire.try_lock() else {
+                // Its holder looks again when it lets go.
+                return;
+            };
+            let drained = wire.drain_some(&connection, &self.outbox);
+            drop(wire);
+            match drained {
                 Ok(true) => {}
-                Ok(false) => {
-                    drop(wire);
-                    self.flush_later(&connection);
-                    return;
-                }
-                Err(error) => {
-                    connection.broken_by(error);
-                    return;
-                }
+                Ok(false) => self.flush_later(&connection),
+                Err(error) => connection.broken_by(error),
             }
         }
     }
@@ -222,7 +224,7 @@ impl Shared {
         }
         let (shared, flushed) = (self.clone(), connection.clone());
         let name = format!("amps-flush-{}", self.name());
-        let spawned = connection.spawn(name, move || {
+        let spawned = connection.spawn(&name, move || {
             while flushed.wait_for_flush() {
                 let mut wire = shared.wire.lock();
                 if let Err(error) = wire.drain(&flushed, &shared.outbox) {

@@ -1,28 +1,25 @@
 //! What the handles of a client, its threads and its streams share.
 
+use super::Handle;
 use super::callbacks::{Callbacks, ConnectionState};
-use super::connection::{Connection, Phase, receiving};
+use super::connection::{Connection, receiving};
+use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
-use super::{Client, Handle, receive};
 use crate::CommandType;
-use crate::error::{Error, ErrorContext, Result};
+use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::stream::EndReason;
-use crate::transport::{DialCancel, DialGuard, dial};
-use crate::uri::AmpsUri;
+use crate::transport::DialGuard;
 use crate::version::VersionInfo;
-use crossbeam_channel::bounded;
-use log::{debug, info, warn};
+use crate::waits::Waits;
+use log::debug;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
-
-/// The longest that a deliberate disconnect waits for what was sent to arrive.
-const LONGEST_DRAIN: Duration = Duration::from_secs(1);
+use std::time::Duration;
 
 /// The state of a client. Handles hold it through [`Handle`]; threads hold it directly, so that
 /// the last handle can go while they run.
@@ -37,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
+    pub(crate) waits: Waits,
     pub(crate) callbacks: Callbacks,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
@@ -47,6 +45,8 @@ pub(crate) struct Shared {
 pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) logon_correlation_data: String,
+    pub(crate) default_max_depth: usize,
+    pub(crate) heartbeat: Option<Heartbeat>,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -54,11 +54,32 @@ pub(crate) struct Settings {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) connection: Option<Arc<Connection>>,
-    /// Present while a dial is under way; dropping it cancels the dial.
-    dialing: Option<DialGuard>,
-    connections: u64,
+    /// The connection that was last closed on purpose: another `disconnect` waits for its end.
+    pub(crate) closing: Weak<Connection>,
+    /// Present while a dial is under way, under its number; dropping it cancels the dial.
+    pub(crate) dialing: Option<(u64, DialGuard)>,
+    /// How many connections were begun: the number of the last one.
+    pub(crate) connections: u64,
+    /// What the connection state listeners have not been told yet.
+    news: VecDeque<ConnectionState>,
+    /// Some thread is telling them.
+    announcing: bool,
     pub(crate) session: Option<Session>,
     pub(crate) last_uri: Option<String>,
+}
+
+impl State {
+    /// Queues news for the connection state listeners. Under the state lock, together with the
+    /// change that it tells of, so that they hear of the changes in the order they happened in.
+    pub(crate) fn tell(&mut self, news: ConnectionState) {
+        self.news.push_back(news);
+    }
+
+    /// True if this is the connection in use.
+    pub(crate) fn is_current(&self, connection: &Connection) -> bool {
+        let current = self.connection.as_ref();
+        current.is_some_and(|current| current.number == connection.number)
+    }
 }
 
 /// What the server said when it accepted the logon.
@@ -88,12 +109,15 @@ impl Shared {
             settings: Mutex::new(Settings {
                 connect_timeout: Duration::from_secs(10),
                 logon_correlation_data: String::new(),
+                default_max_depth: 0,
+                heartbeat: None,
             }),
             state: Mutex::default(),
             wire: Mutex::default(),
             outbox: Outbox::default(),
             routes: Routes::default(),
             pending: Pending::default(),
+            waits: Waits::default(),
             callbacks: Callbacks::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
@@ -142,8 +166,8 @@ impl Shared {
         }
     }
 
-    /// True on the thread that receives for the live connection: there, waiting for the server
-    /// would wait for ever.
+    /// True on a receive thread of this client. There, waiting for the server would wait for ever;
+    /// also on that of a connection just closed, whose handler may hold what the new one needs.
     pub(crate) fn is_on_receive_thread(&self) -> bool {
         receiving().is_some_and(|(client, _)| client == self.id)
     }
@@ -161,160 +185,25 @@ impl Shared {
         Ok(())
     }
 
-    /// Dials and starts the receive thread.
-    pub(crate) fn connect(self: &Arc<Self>, uri: &str) -> Result<()> {
-        let uri_text = uri.trim();
-        let uri = AmpsUri::parse(uri_text)?;
-        let context = || ErrorContext::new("connect to", uri.to_string());
-        let (guard, cancel) =
-            DialCancel::new().map_err(|error| context().with_source(error).Connection())?;
-        {
-            let mut state = self.state.lock();
-            let obstacle = match (&state.connection, &state.dialing) {
-                (Some(connection), _) => Some(format!("connected to {}", connection.uri)),
-                (None, Some(_)) => Some("another thread is connecting".to_string()),
-                (None, None) => None,
+    /// Tells the listeners what was queued. If another thread, or a listener on this one, is at it
+    /// already, that one goes on with what is new.
+    pub(crate) fn announce(&self) {
+        let mut own_turn = false;
+        loop {
+            let news = {
+                let mut state = self.state.lock();
+                if state.announcing && !own_turn {
+                    return;
+                }
+                let news = state.news.pop_front();
+                state.announcing = news.is_some();
+                own_turn = true;
+                news
             };
-            if let Some(obstacle) = obstacle {
-                return Err(context().with_reason(obstacle).AlreadyConnected());
+            match news {
+                Some(news) => self.callbacks.announce(news),
+                None => return,
             }
-            state.dialing = Some(guard);
-            state.last_uri = Some(uri_text.to_string());
-        }
-        let timeout = self.settings.lock().connect_timeout;
-        let dialed = dial(&uri, timeout, &cancel);
-        let connection = {
-            let mut state = self.state.lock();
-            let cancelled = state.dialing.take().is_none();
-            let transport = dialed?;
-            if cancelled {
-                return Err(context()
-                    .with_reason("disconnect was called meanwhile")
-                    .Disconnected());
-            }
-            state.connections += 1;
-            let connection = Arc::new(Connection::new(state.connections, uri.clone(), transport));
-            state.connection = Some(connection.clone());
-            connection
-        };
-        info!("{} connected to {uri}", self.name());
-        self.start_receiving(&connection)
-    }
-
-    /// Starts the receive thread and waits until it has announced itself (rule B3).
-    fn start_receiving(self: &Arc<Self>, connection: &Arc<Connection>) -> Result<()> {
-        let (announced, has_announced) = bounded::<()>(0);
-        let thread_name = format!("amps-receive-{}", self.name());
-        let (shared, received) = (self.clone(), connection.clone());
-        let spawned = connection.spawn(thread_name, move || {
-            receive::run(shared, received, announced);
-        });
-        if let Err(error) = spawned {
-            connection.transport.shutdown();
-            self.take_connection(Some(connection.number), Phase::Lost);
-            return Err(ErrorContext::new(
-                "start the receive thread of",
-                connection.uri.to_string(),
-            )
-            .with_source(error)
-            .Connection());
-        }
-        // The thread drops its end, which is the signal; it also does if a callback panics.
-        let _ = has_announced.recv();
-        Ok(())
-    }
-
-    /// Takes the connection that is in use out of the state, into another phase. Whoever gets it
-    /// is the one who ends it: `disconnect`, or the receive thread that found it broken.
-    fn take_connection(&self, number: Option<u64>, phase: Phase) -> Option<Arc<Connection>> {
-        let mut state = self.state.lock();
-        let connection = state
-            .connection
-            .take_if(|connection| number.is_none_or(|number| number == connection.number))?;
-        state.session = None;
-        connection.enter(phase);
-        Some(connection)
-    }
-
-    /// Ends the connection on purpose: no disconnect handler, no exception (rule B15).
-    ///
-    /// # Errors
-    ///
-    /// None at present.
-    pub(crate) fn disconnect(self: &Arc<Self>) -> Result<()> {
-        // A dial under way is cancelled by dropping its guard.
-        let dialing = self.state.lock().dialing.take();
-        drop(dialing);
-        let Some(connection) = self.take_connection(None, Phase::Closing) else {
-            return Ok(());
-        };
-        let linger = connection.uri.options().tcp_linger;
-        let deadline = Instant::now() + linger.min(LONGEST_DRAIN);
-        connection.set_drain_until(deadline);
-        self.callbacks.announce(ConnectionState::Shutdown);
-        self.end_all(&connection);
-        self.finish_writing(&connection, deadline);
-        if receiving() == Some((self.id, connection.number)) {
-            // This is a handler. When it has returned, its thread reads on until the server
-            // closes or the deadline comes.
-        } else if !connection.wait_for_threads(deadline) {
-            connection.transport.abandon_unsent();
-            connection.transport.shutdown();
-            // A handler may still be running; its thread ends when it returns.
-            connection.wait_for_threads(Instant::now() + LONGEST_DRAIN);
-        }
-        self.callbacks.announce(ConnectionState::Disconnected);
-        info!("{} disconnected from {}", self.name(), connection.uri);
-        Ok(())
-    }
-
-    /// Writes what was posted, as far as the socket takes it, and ends the writing side.
-    fn finish_writing(&self, connection: &Connection, deadline: Instant) {
-        match self.wire.try_lock_until(deadline) {
-            Some(mut wire) => {
-                // What does not go out is an unsubscribe, which the end of the connection does.
-                let _ = wire.drain_some(connection, &self.outbox);
-                connection.transport.shutdown_write();
-            }
-            None => {
-                // A writer is stuck; this frees it, and it reports its own failure.
-                connection.transport.abandon_unsent();
-                connection.transport.shutdown();
-            }
-        }
-    }
-
-    /// What the receive thread does when it finds its connection broken (rule I1).
-    pub(crate) fn lose(self: &Arc<Self>, connection: &Arc<Connection>, error: Error) {
-        if self
-            .take_connection(Some(connection.number), Phase::Lost)
-            .is_none()
-        {
-            // `disconnect` came first: this is the end that it waits for.
-            return;
-        }
-        connection.transport.abandon_unsent();
-        connection.transport.shutdown();
-        warn!("{} lost its connection: {error}", self.name());
-        self.pending.disconnect(connection.number);
-        self.callbacks.announce(ConnectionState::Disconnected);
-        self.end_routes(connection);
-        self.callbacks.report(&error);
-        let handle = self.handle.lock().upgrade();
-        if let Some(handle) = handle {
-            self.callbacks.disconnected(&Client { handle });
-        }
-    }
-
-    /// Wakes every waiting caller and ends every stream.
-    fn end_all(&self, connection: &Connection) {
-        self.pending.disconnect(connection.number);
-        self.end_routes(connection);
-    }
-
-    fn end_routes(&self, connection: &Connection) {
-        for route in self.routes.disconnect(connection.number) {
-            route.end(EndReason::Disconnected);
         }
     }
 
@@ -326,8 +215,12 @@ impl Shared {
         }
     }
 
-    /// Sends an unsubscribe without waiting for anything; silent if the connection is gone.
+    /// Sends an unsubscribe without waiting for anything; silent if the connection is gone, or if
+    /// there is nothing to unsubscribe.
     pub(crate) fn post_unsubscribe(self: &Arc<Self>, number: u64, sub_id: &str, query_id: &str) {
+        if sub_id.is_empty() && query_id.is_empty() {
+            return;
+        }
         let connection = self.state.lock().connection.clone();
         let Some(connection) = connection.filter(|connection| connection.number == number) else {
             return;

@@ -21,8 +21,8 @@ pub(crate) trait Transport: Send + Sync {
     /// Writes what the system takes without waiting: `WouldBlock` if that is nothing.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// How long a read that starts after this call waits.
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+    /// How long reads and writes that start after this call wait without any progress.
+    fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()>;
 
     /// Tells the peer that nothing more comes; reading goes on.
     fn shutdown_write(&self);

@@ -14,19 +14,9 @@ impl TcpTransport {
     pub(crate) fn new(stream: TcpStream) -> TcpTransport {
         TcpTransport { stream }
     }
-}
 
-impl Transport for TcpTransport {
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.stream).read(buffer)
-    }
-
-    fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()> {
+    fn write_both(&self, mut header: &[u8], mut payload: &[u8]) -> io::Result<()> {
         let mut stream = &self.stream;
-        if payload.is_empty() {
-            return stream.write_all(header);
-        }
-        let (mut header, mut payload) = (header, payload);
         while !header.is_empty() {
             match stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -41,7 +31,27 @@ impl Transport for TcpTransport {
         }
         stream.write_all(payload)
     }
+}
 
+impl Transport for TcpTransport {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(buffer)
+    }
+
+    fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()> {
+        let written = if payload.is_empty() {
+            (&self.stream).write_all(header)
+        } else {
+            self.write_both(header, payload)
+        };
+        written.map_err(|error| match error.kind() {
+            // How a blocking socket tells that its write timeout is over.
+            io::ErrorKind::WouldBlock => {
+                io::Error::new(io::ErrorKind::TimedOut, "the peer takes no more data")
+            }
+            _ => error,
+        })
+    }
     #[cfg(unix)]
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::net::{SendFlags, send};
@@ -58,8 +68,9 @@ impl Transport for TcpTransport {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)
+    fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)?;
+        self.stream.set_write_timeout(timeout)
     }
 
     // Shutting down fails only if the connection is gone already.

@@ -162,6 +162,20 @@ impl PeerConnection {
         self.stream.write_all(bytes)
     }
 
+    /// Reads what the client still sends until it closes its side, then closes, too: the part of
+    /// a server in an orderly disconnect. Returns the frames that came.
+    ///
+    /// # Errors
+    ///
+    /// As [`PeerConnection::read_frame`].
+    pub fn finish(mut self) -> io::Result<Vec<String>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.read_frame()? {
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
     /// Closes the connection in both directions.
     pub fn close(&self) {
         let _ = self.stream.shutdown(Shutdown::Both);

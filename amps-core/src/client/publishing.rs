@@ -1,0 +1,121 @@
+//! The methods that publish.
+
+use super::Client;
+use super::routes::Sink;
+use crate::ack::AckType;
+use crate::command::{Command, whole_seconds};
+use crate::command_type::CommandType;
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::{ErrorContext, Result};
+use crate::protocol::{Field, FrameWriter};
+use std::time::Duration;
+
+/// Publishing.
+impl Client {
+    /// Publishes a message and returns at once; the number is 0 without a publish store.
+    ///
+    /// The message has been handed to the operating system when this returns; it may wait for
+    /// space in the socket if the server is slow to read. Fine in a handler, where that wait also
+    /// holds up receiving. Guide §3.2.
+    ///
+    /// ```no_run
+    /// # fn run(client: &amps_core::Client) -> amps_core::Result<()> {
+    /// client.publish("orders", r#"{"id":1,"qty":100}"#)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disconnected`]: not connected, or the connection broke; in that case the server
+    /// may have received it. [`Error::InvalidTopic`]: the topic is empty, nothing was sent.
+    /// [`Error::Usage`]: the payload is beyond the protocol's limit, nothing was sent.
+    #[inline]
+    pub fn publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
+        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), None)
+    }
+
+    /// Publishes a record that expires after `lifetime`: whole seconds, a part of one counts as
+    /// one; zero never expires.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::publish`].
+    pub fn publish_with_expiration(
+        &self,
+        topic: impl AsRef<str>,
+        data: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<u64> {
+        let seconds = Some(whole_seconds(lifetime));
+        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), seconds)
+    }
+
+    /// Publishes the changed fields of a record, which the server merges into it.
+    ///
+    /// The data must contain the fields that make up the key of the record. Guide §8.3.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::publish`].
+    pub fn delta_publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
+        let command = CommandType::DeltaPublish;
+        self.publish_as(command, topic.as_ref(), data.as_ref(), None)
+    }
+
+    /// As [`Client::delta_publish`], for a record that expires after `lifetime`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::publish`].
+    pub fn delta_publish_with_expiration(
+        &self,
+        topic: impl AsRef<str>,
+        data: impl AsRef<[u8]>,
+        lifetime: Duration,
+    ) -> Result<u64> {
+        let command = CommandType::DeltaPublish;
+        let seconds = Some(whole_seconds(lifetime));
+        self.publish_as(command, topic.as_ref(), data.as_ref(), seconds)
+    }
+
+    #[inline]
+    fn publish_as(
+        &self,
+        command: CommandType,
+        topic: &str,
+        data: &[u8],
+        expiration: Option<u64>,
+    ) -> Result<u64> {
+        let context = || ErrorContext::new("publish to", topic);
+        if topic.is_empty() {
+            return Err(context().with_reason("the topic is empty").InvalidTopic());
+        }
+        self.shared().send(data, context, |out| {
+            let mut frame = FrameWriter::begin(out, command);
+            frame.text(Field::Topic, topic.as_bytes());
+            if let Some(seconds) = expiration {
+                frame.number(Field::Expiration, seconds);
+            }
+            frame.finish_header(data.len());
+        })?;
+        Ok(0)
+    }
+
+    /// Waits until the server has processed everything that this client sent before; zero waits
+    /// for ever. Guide §3.2; rule K10.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`]: no answer in time; the messages are on their way all the same.
+    /// [`Error::Disconnected`]: not connected, or lost while waiting: nothing is known of what was
+    /// sent last. [`Error::Usage`]: called from a handler of this client.
+    pub fn publish_flush(&self, timeout: Duration) -> Result<()> {
+        let flush = Command::from(CommandType::Flush)
+            .set_ack_type(AckType::COMPLETED)
+            .set_timeout(timeout);
+        self.shared().execute(flush, Sink::Nobody)?;
+        Ok(())
+    }
+}

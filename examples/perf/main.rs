@@ -1,0 +1,73 @@
+//! Measures the client against what the machine can do: `cargo run --release --example perf`.
+//!
+//! Each row compares one path of the client with its floor: the same bytes to or from the same
+//! peer, moved by plain socket calls. Both sides run in turn, several rounds of each, so that what
+//! else the machine does falls on both; the ratio of the times is what counts. How to read the
+//! table: `docs/performance.md`.
+//!
+//! Needs no server. What the client talks to runs in child processes: this program again, with the
+//! hidden subcommand `peer`, so that the client's process does the client's work only.
+
+mod affinity;
+mod frames;
+mod measure;
+mod paths;
+mod peers;
+mod raw;
+mod report;
+
+use clap::{Parser, Subcommand};
+use measure::Plan;
+use std::error::Error;
+use std::path::PathBuf;
+
+type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Measures the client against plain socket calls in the same run.
+#[derive(Parser)]
+struct Arguments {
+    /// Fewer messages and fewer rounds
+    #[arg(long)]
+    quick: bool,
+    /// Also writes the rows as a JSON array
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measures only the rows whose name contains this text, such as "receive" or "100 B"
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    #[command(hide = true)]
+    Peer(peers::Spec),
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Part::Peer(spec)) = arguments.part {
+        return Ok(peers::serve(&spec)?);
+    }
+    let plan = Plan::new(arguments.quick);
+    let wanted = arguments.only.unwrap_or_default();
+    let mut rows = Vec::new();
+    for path in paths::all() {
+        // A path makes one row or a few, whose names begin with its own.
+        if !path.may_match(&wanted) {
+            continue;
+        }
+        eprintln!("measuring {} ...", path.name);
+        rows.extend((path.run)(&plan, path.name)?);
+    }
+    rows.retain(|row| row.name.contains(&wanted));
+    if rows.is_empty() {
+        return Err(format!("no row is called {wanted:?}").into());
+    }
+    report::print_table(&rows, &plan);
+    if let Some(file) = arguments.json {
+        report::write_json(&rows, &file)?;
+    }
+    Ok(())
+}

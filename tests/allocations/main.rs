@@ -1,0 +1,193 @@
+//! In the steady state a message costs no allocation: neither to publish it nor to handle it.
+//!
+//! Every thread of this process counts, so that no thread of the client is forgotten. That is why
+//! there is one test, in a program of its own, and why the peer has no thread: the test itself
+//! writes prepared bytes to the client's socket and reads what the client publishes. Each step
+//! waits for the one before it, so that the figures do not depend on how threads are scheduled.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use amps::{Client, Command, CommandType, Message};
+use amps_core::protocol::{Field, FrameWriter};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// How long the test waits for what must come before it has failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Messages of one step: little enough to fit into the buffers of a socket.
+const STEP: usize = 200;
+
+/// Steps before counting begins: buffers find their size.
+const WARM_UP: usize = 20;
+
+/// Steps that count.
+const STEPS: usize = 500;
+
+#[test]
+fn a_message_costs_no_allocation_in_the_steady_state() {
+    let counted = STEP * STEPS;
+    assert_eq!(publishing(), 0, "allocations for {counted} publishes");
+    assert_eq!(handling(), 0, "allocations for {counted} handled messages");
+    // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB.
+    let streaming = streaming();
+    assert!(
+        streaming * 100 < counted,
+        "{streaming} allocations for {counted} messages of a stream"
+    );
+}
+
+fn publishing() -> usize {
+    let (client, mut peer) = connected();
+    let payload = [b'x'; 100];
+    let mut frame = Vec::new();
+    let mut header = FrameWriter::begin(&mut frame, CommandType::Publish);
+    header.text(Field::Topic, b"orders");
+    header.finish(&payload);
+    let mut arrived = vec![0; STEP * frame.len()];
+    let count = steady(|| {
+        for _ in 0..STEP {
+            client.publish("orders", payload).unwrap();
+        }
+        peer.read_exact(&mut arrived).unwrap();
+    });
+    assert!(arrived.ends_with(&frame));
+    count
+}
+
+fn handling() -> usize {
+    let (client, mut peer) = connected();
+    let handled = Arc::new(Handled::default());
+    let by_handler = handled.clone();
+    let answer = answering(&peer);
+    client
+        .execute_async(subscribe(), move |message: &Message| {
+            assert_eq!(message.data().len(), 100);
+            by_handler.count();
+        })
+        .unwrap();
+    answer.join().unwrap();
+    let messages = messages();
+    steady(|| {
+        peer.write_all(&messages).unwrap();
+        handled.wait();
+    })
+}
+
+fn streaming() -> usize {
+    let (client, mut peer) = connected();
+    let answer = answering(&peer);
+    let mut stream = client.execute(subscribe()).unwrap();
+    answer.join().unwrap();
+    let messages = messages();
+    steady(|| {
+        peer.write_all(&messages).unwrap();
+        for _ in 0..STEP {
+            let message = stream.next_timeout(PATIENCE).unwrap().unwrap();
+            assert_eq!(message.data().len(), 100);
+        }
+    })
+}
+
+/// The allocations of all threads in the steps that count. Growing in place counts as one.
+fn steady(mut step: impl FnMut()) -> usize {
+    (0..WARM_UP).for_each(|_| step());
+    let region = Region::new(ALLOCATOR);
+    (0..STEPS).for_each(|_| step());
+    let change = region.change();
+    change.allocations + change.reallocations
+}
+
+/// Lets the test wait for a step of messages, without a channel, which would allocate.
+#[derive(Default)]
+struct Handled {
+    count: AtomicUsize,
+    is_done: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Handled {
+    fn count(&self) {
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 == STEP {
+            self.count.store(0, Ordering::Relaxed);
+            *self.is_done.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+    }
+
+    fn wait(&self) {
+        let is_done = self.is_done.lock().unwrap();
+        let (mut is_done, waited) = self
+            .changed
+            .wait_timeout_while(is_done, PATIENCE, |is_done| !*is_done)
+            .unwrap();
+        assert!(!waited.timed_out(), "the messages were not handled");
+        *is_done = false;
+    }
+}
+
+/// A client that is logged on, and the server's end of its connection.
+fn connected() -> (Client, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = Client::new("allocations");
+    client
+        .connect(format!("tcp://{address}/amps/json?tcp_nodelay=true"))
+        .unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    let answer = answering(&peer);
+    client.logon().unwrap();
+    answer.join().unwrap();
+    (client, peer)
+}
+
+/// Reads one command and answers it.
+fn answering(peer: &TcpStream) -> thread::JoinHandle<()> {
+    let mut peer = peer.try_clone().unwrap();
+    thread::spawn(move || {
+        let mut length = [0; 4];
+        peer.read_exact(&mut length).unwrap();
+        let mut command = vec![0; u32::from_be_bytes(length) as usize];
+        peer.read_exact(&mut command).unwrap();
+        let command = Message::from_frame(command.into()).unwrap();
+        let mut out = Vec::new();
+        let mut ack = FrameWriter::begin(&mut out, CommandType::Ack);
+        ack.text(Field::CommandId, command.command_id().as_bytes());
+        ack.text(Field::AckType, b"processed");
+        ack.text(Field::Status, b"success");
+        ack.finish(b"");
+        peer.write_all(&out).unwrap();
+    })
+}
+
+fn subscribe() -> Command {
+    Command::new("subscribe")
+        .set_sub_id("sub-00001")
+        .set_topic("orders")
+        .set_timeout(PATIENCE)
+}
+
+/// The messages of a step, as a server sends them for a bookmark subscription.
+fn messages() -> Vec<u8> {
+    let mut out = Vec::new();
+    for number in 0..STEP {
+        let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
+        frame.text(Field::Topic, b"orders");
+        frame.text(Field::SubIds, b"sub-00001");
+        let bookmark = format!("4418602183412675531|{number:010}|");
+        frame.text(Field::Bookmark, bookmark.as_bytes());
+        frame.text(Field::Timestamp, b"20240315T093000.123456Z");
+        frame.text(Field::SowKey, b"13480907839116428812");
+        frame.finish(&[b'x'; 100]);
+    }
+    out
+}
