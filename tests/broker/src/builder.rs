@@ -1,10 +1,13 @@
 //! Setting up a broker.
 
 use crate::auth::{Credentials, Logon};
-use crate::config::{Settings, TopicConfig};
+use crate::config::{NamedType, Settings, TopicConfig};
+use crate::entitlement::{AccessRequest, Entitlement};
 use crate::error::BrokerError;
+use crate::message_type::MessageType;
 use crate::server::Broker;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a broker is to be like; [`Broker::builder`] makes one.
 #[derive(Clone, Default)]
@@ -44,12 +47,38 @@ impl Builder {
     }
 
     /// The message types that a client may log on with; unless it is set: `json`, `fix`, `nvfix`,
-    /// `xml`, `binary`, `composite-local`, `composite-global`.
+    /// `xml`, `binary`, `composite-local`, `composite-global`. The composite types then have a
+    /// JSON part and a binary one; [`Builder::composite_type`] adds others. A name that the broker
+    /// does not know, `xml` among them, is a type whose payloads are opaque, like `binary`.
     pub fn message_types<T: Into<String>>(
         mut self,
         message_types: impl IntoIterator<Item = T>,
     ) -> Builder {
-        self.settings.message_types = message_types.into_iter().map(Into::into).collect();
+        self.settings.message_types = message_types.into_iter().map(NamedType::known_as).collect();
+        self
+    }
+
+    /// Adds a message type of several parts under the name that clients log on with. It takes the
+    /// place of another one of this name; [`Builder::message_types`] sets the whole list anew, so
+    /// call that first.
+    ///
+    /// ```
+    /// use amps_broker::message_type::MessageType::{Binary, CompositeLocal, Json};
+    /// use amps_broker::{Broker, TopicConfig};
+    ///
+    /// # fn main() -> Result<(), amps_broker::BrokerError> {
+    /// let broker = Broker::builder()
+    ///     .composite_type("order-with-scan", CompositeLocal(vec![Json, Binary]))
+    ///     .topic(TopicConfig::sow("orders", ["/0/id"]).message_type("order-with-scan"))
+    ///     .start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn composite_type(mut self, name: impl Into<String>, message_type: MessageType) -> Builder {
+        let name = name.into();
+        let types = &mut self.settings.message_types;
+        types.retain(|known| known.name != name);
+        types.push(NamedType { name, message_type });
         self
     }
 
@@ -70,6 +99,33 @@ impl Builder {
         decide: impl Fn(&Credentials<'_>) -> Logon + Send + Sync + 'static,
     ) -> Builder {
         self.settings.authenticate = Some(Arc::new(decide));
+        self
+    }
+
+    /// Decides who may read and write which topics. Without it everybody may do everything.
+    ///
+    /// The answer for a subscription is asked for once, and for a pattern once per topic when that
+    /// first has a message; the one for a query, a publish or a delete each time. A refused
+    /// command fails with `not entitled`; a pattern is silent about topics that are refused.
+    ///
+    /// The closure runs with the broker's lock held: it must be quick and must not use the broker.
+    /// Users are known only with [`Builder::authenticate`].
+    pub fn entitle(
+        mut self,
+        decide: impl Fn(&AccessRequest<'_>) -> Entitlement + Send + Sync + 'static,
+    ) -> Builder {
+        self.settings.entitle = Some(Arc::new(decide));
+        self
+    }
+
+    /// Acknowledges publishes and deletes as a server with a transaction log does: successes are
+    /// conflated, one `persisted` acknowledgement per `interval` for everything up to its
+    /// sequence number; a failure is told at once, after the successes before it. The logon option
+    /// `ack_conflation` overrides the interval.
+    ///
+    /// Unless this is set, each publish is acknowledged by itself.
+    pub fn conflate_acks(mut self, interval: Duration) -> Builder {
+        self.settings.ack_conflation = Some(interval);
         self
     }
 

@@ -1,7 +1,10 @@
 //! How a broker is set up.
 
 use crate::auth::Authenticate;
+use crate::entitlement::Entitle;
+use crate::message_type::MessageType;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A topic that keeps the last value of each of its records.
 ///
@@ -24,6 +27,7 @@ pub struct TopicConfig {
     name: String,
     message_type: String,
     keys: Keys,
+    expiration: Option<Duration>,
 }
 
 /// Where the keys of records come from.
@@ -45,6 +49,7 @@ impl TopicConfig {
             name: name.into(),
             message_type: "json".to_owned(),
             keys: Keys::Fields(keys.into_iter().map(Into::into).collect()),
+            expiration: None,
         }
     }
 
@@ -54,6 +59,7 @@ impl TopicConfig {
             name: name.into(),
             message_type: "json".to_owned(),
             keys: Keys::Explicit,
+            expiration: None,
         }
     }
 
@@ -61,6 +67,17 @@ impl TopicConfig {
     #[must_use]
     pub fn message_type(mut self, message_type: impl Into<String>) -> TopicConfig {
         self.message_type = message_type.into();
+        self
+    }
+
+    /// Lets records expire: after the time that their publisher says, else after `lifetime`,
+    /// else never. Without this the publisher's time is ignored.
+    ///
+    /// Publishers count in whole seconds; `lifetime` may be shorter, to save tests time.
+    #[must_use]
+    pub fn expiration(mut self, lifetime: impl Into<Option<Duration>>) -> TopicConfig {
+        // No lifetime is one without end.
+        self.expiration = Some(lifetime.into().unwrap_or_default());
         self
     }
 
@@ -75,16 +92,46 @@ impl TopicConfig {
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
     }
+
+    /// The lifetime of a record whose publisher says none, zero if it has no end; `None` if
+    /// nothing ever expires.
+    pub(crate) fn default_lifetime(&self) -> Option<Duration> {
+        self.expiration
+    }
+}
+
+/// A message type under the name that clients log on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedType {
+    pub(crate) name: String,
+    pub(crate) message_type: MessageType,
+}
+
+impl NamedType {
+    /// The message type that goes by this name; one that is not known is opaque.
+    pub(crate) fn known_as(name: impl Into<String>) -> NamedType {
+        let name = name.into();
+        let parts = || vec![MessageType::Json, MessageType::Binary];
+        let message_type = match name.as_str() {
+            "composite-local" => MessageType::CompositeLocal(parts()),
+            "composite-global" => MessageType::CompositeGlobal(parts()),
+            other => other.parse().unwrap_or(MessageType::Binary),
+        };
+        NamedType { name, message_type }
+    }
 }
 
 /// Everything that is settled when a broker starts.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) listen: String,
-    pub(crate) message_types: Vec<String>,
+    pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
+    pub(crate) entitle: Option<Arc<Entitle>>,
+    /// Set if persisted acknowledgements are conflated.
+    pub(crate) ack_conflation: Option<Duration>,
     pub(crate) unique_client_names: bool,
     pub(crate) output_limit: usize,
     pub(crate) heartbeat_tolerance: u32,
@@ -104,11 +151,13 @@ impl Default for Settings {
                 "composite-local",
                 "composite-global",
             ]
-            .map(str::to_owned)
+            .map(NamedType::known_as)
             .to_vec(),
             topics: Vec::new(),
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
+            entitle: None,
+            ack_conflation: None,
             unique_client_names: false,
             output_limit: 256 << 20,
             heartbeat_tolerance: 3,

@@ -3,14 +3,20 @@
 use crate::builder::Builder;
 use crate::config::TopicConfig;
 use crate::error::BrokerError;
+use crate::interval;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// What the file may say; anything else in it is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     message_types: Option<Vec<String>>,
+    #[serde(default)]
+    composite_types: BTreeMap<String, String>,
+    ack_conflation: Option<String>,
     server_version: Option<String>,
     unique_client_names: Option<bool>,
     output_limit: Option<usize>,
@@ -27,6 +33,7 @@ struct Topic {
     key: Option<Vec<String>>,
     #[serde(default)]
     explicit_keys: bool,
+    expiration: Option<String>,
 }
 
 impl Topic {
@@ -41,11 +48,20 @@ impl Topic {
                 ));
             }
         };
-        Ok(match self.message_type {
+        let config = match self.message_type {
             Some(message_type) => config.message_type(message_type),
             None => config,
+        };
+        Ok(match self.expiration.as_deref() {
+            None => config,
+            Some("enabled") => config.expiration(None),
+            Some(lifetime) => config.expiration(duration(lifetime)?),
         })
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    interval::parse(text).ok_or_else(|| format!("{text:?} is no interval such as 250ms"))
 }
 
 impl Builder {
@@ -54,16 +70,22 @@ impl Builder {
     /// ```json
     /// {
     ///   "message_types": ["json", "binary"],
+    ///   "composite_types": { "order-with-scan": "composite-local(json,binary)" },
+    ///   "ack_conflation": "1s",
     ///   "server_version": "5.3.5.0",
     ///   "unique_client_names": false,
     ///   "output_limit": 268435456,
     ///   "heartbeat_tolerance": 3,
     ///   "topics": [
     ///     { "name": "orders", "key": ["/id"] },
+    ///     { "name": "quotes", "key": ["/symbol"], "expiration": "30s" },
     ///     { "name": "blobs", "message_type": "binary", "explicit_keys": true }
     ///   ]
     /// }
     /// ```
+    ///
+    /// The expiration of a topic is the lifetime of records whose publisher says none, or
+    /// `enabled` if these never expire.
     ///
     /// # Errors
     ///
@@ -83,6 +105,13 @@ impl Builder {
     fn take_over(mut self, file: File) -> Result<Builder, String> {
         if let Some(types) = file.message_types {
             self = self.message_types(types);
+        }
+        for (name, parts) in file.composite_types {
+            let message_type = parts.parse().map_err(|error| format!("{name}: {error}"))?;
+            self = self.composite_type(name, message_type);
+        }
+        if let Some(interval) = file.ack_conflation {
+            self = self.conflate_acks(duration(&interval)?);
         }
         if let Some(version) = file.server_version {
             self = self.server_version(version);
@@ -117,7 +146,10 @@ mod tests {
         let builder = read(
             r#"{"message_types":["json","binary"],"topics":[
                 {"name":"orders","key":["/id"]},
-                {"name":"blobs","message_type":"binary","explicit_keys":true}]}"#,
+                {"name":"quotes","key":["/symbol"],"expiration":"30s"},
+                {"name":"pairs","key":["/0/id"],"message_type":"pair","expiration":"enabled"},
+                {"name":"blobs","message_type":"binary","explicit_keys":true}],
+                "composite_types":{"pair":"composite-local(json,json)"},"ack_conflation":"10ms"}"#,
         );
         assert!(builder.unwrap().start().is_ok());
         assert!(read("{}").is_ok());
@@ -130,6 +162,9 @@ mod tests {
             "[]",
             r#"{"topic":[]}"#,
             r#"{"topics":[{"name":"x"}]}"#,
+            r#"{"topics":[{"name":"x","key":["/id"],"expiration":"soon"}]}"#,
+            r#"{"composite_types":{"x":"json json"}}"#,
+            r#"{"ack_conflation":"1"}"#,
             r#"{"topics":[{"name":"x","key":["/id"],"explicit_keys":true}]}"#,
             r#"{"topics":[{"name":"x","keys":["/id"]}]}"#,
         ] {

@@ -201,6 +201,13 @@ impl Broker {
         self.each(name, |connection| connection.set_muted(false))
     }
 
+    /// Lets the next `count` publishes and deletes of a topic fail with this reason; they change
+    /// nothing. Replaces what was said before about the topic; 0 ends it.
+    pub fn fail_next_writes(&self, topic: &str, count: u64, reason: &str) {
+        self.shared
+            .turn(|engine| engine.fail_writes(topic, count, reason));
+    }
+
     /// Sends bytes to a client as they are, be they frames or not; says to how many connections.
     pub fn send_raw(&self, name: &str, bytes: &[u8]) -> usize {
         self.shared.turn(|engine| {

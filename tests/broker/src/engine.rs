@@ -1,16 +1,19 @@
 //! What the broker knows, under one lock.
 
 use crate::config::Settings;
+use crate::entitlement::Entitlements;
 use crate::error::BrokerError;
+use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
-use crate::topic::{Subscription, Topics};
+use crate::session::WriteAcks;
+use crate::topic::{Outlet, Subscription, Topics};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Who a client said it is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Identity {
     pub(crate) name: String,
     /// Empty unless logons are authenticated.
@@ -24,6 +27,13 @@ pub(crate) struct Client {
     pub(crate) identity: Option<Identity>,
     pub(crate) subscriptions: FxHashMap<Box<[u8]>, Arc<Subscription>>,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) write_acks: WriteAcks,
+}
+
+/// Writes that a test wants to fail.
+struct Fault {
+    left: u64,
+    reason: String,
 }
 
 /// The heartbeat timer of a client.
@@ -56,19 +66,26 @@ pub(crate) struct Engine {
     /// The broker ends.
     pub(crate) stopping: bool,
     heartbeat_tolerance: u32,
+    /// By topic.
+    faults: FxHashMap<Box<[u8]>, Fault>,
 }
 
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
         Ok(Engine {
             clients: FxHashMap::default(),
-            topics: Topics::configure(&settings.message_types, &settings.topics)?,
+            topics: Topics::configure(
+                &settings.message_types,
+                &settings.topics,
+                Entitlements::new(settings.entitle.clone()),
+            )?,
             timers: Timers::default(),
             wakes: Wakes::new(),
             recordings: BTreeMap::new(),
             watchers: 0,
             stopping: false,
             heartbeat_tolerance: settings.heartbeat_tolerance,
+            faults: FxHashMap::default(),
         })
     }
 
@@ -84,6 +101,7 @@ impl Engine {
                 identity: None,
                 subscriptions: FxHashMap::default(),
                 heartbeat: Heartbeat::default(),
+                write_acks: WriteAcks::default(),
             },
         );
         true
@@ -138,6 +156,46 @@ impl Engine {
         to.send(&mut self.wakes, write);
     }
 
+    /// Who a connection belongs to; nobody until it is logged on.
+    pub(crate) fn identity(&self, connection: u64) -> Identity {
+        self.clients
+            .get(&connection)
+            .and_then(|client| client.identity.clone())
+            .unwrap_or_default()
+    }
+
+    /// The topics, and where their deliveries go.
+    pub(crate) fn delivering(&mut self) -> (&mut Topics, Outlet<'_>) {
+        let outlet = Outlet {
+            wakes: &mut self.wakes,
+            timers: &mut self.timers,
+        };
+        (&mut self.topics, outlet)
+    }
+
+    /// Lets the next writes to a topic fail.
+    pub(crate) fn fail_writes(&mut self, topic: &str, count: u64, reason: &str) {
+        let fault = Fault {
+            left: count,
+            reason: reason.to_owned(),
+        };
+        self.faults.insert(topic.as_bytes().into(), fault);
+    }
+
+    /// Refuses a write to a topic if a test wants it to fail.
+    pub(crate) fn check_fault(&mut self, topic: &[u8]) -> Result<(), Refusal> {
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        match self.faults.get_mut(topic) {
+            Some(fault) if fault.left > 0 => {
+                fault.left -= 1;
+                Err(Refusal::new(fault.reason.clone(), "a test wants it so"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps a frame for tests to look at.
     pub(crate) fn record(&mut self, connection: u64, frame: &[u8]) {
         let recording = self.recordings.entry(connection).or_default();
@@ -151,6 +209,20 @@ impl Engine {
                 connection,
                 generation,
             } => self.beat(connection, generation, now),
+            Task::Expiration { topic, key } => {
+                let (topics, mut outlet) = self.delivering();
+                topics.at_mut(topic).expire(&key, now, &mut outlet);
+            }
+            Task::Conflation {
+                topic,
+                connection,
+                since,
+            } => {
+                let (topics, mut outlet) = self.delivering();
+                let topic = topics.at_mut(topic);
+                topic.release(connection, since, now, &mut outlet);
+            }
+            Task::Acks { connection } => crate::session::write_acks_due(self, connection),
         }
     }
 

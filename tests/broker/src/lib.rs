@@ -19,62 +19,90 @@
 //!
 //! # What it does
 //!
-//! Logon with a hook that decides, heartbeats, publish and subscribe on literal and regex topics,
-//! topics that keep the last value of each record (by key fields of JSON messages, or by keys
-//! from the publisher), queries, queries that go on as subscriptions, deletes by key, by data and
-//! of everything, flush, and the acknowledgements of all these. [`Broker`] has controls for
-//! tests: look at the state, wait for one, cut, stall or mute a client, stop and restart the
-//! listener, send raw bytes, see what clients sent.
+//! - Logon, with a hook that decides about credentials; heartbeats; the flush.
+//! - Publish and subscribe on literal and regex topics, with [content filters](filter) and select
+//!   lists, for the message types json, fix, nvfix, binary, and composites of these.
+//! - Topics that keep the last value of each record, by key fields or by keys from the publisher,
+//!   with expiration; queries in any order and page by page; queries that go on as subscriptions,
+//!   also of one page; deletes by filter, key and data.
+//! - Out-of-focus messages for the four reasons; replacing any subscription, with the difference
+//!   between the results; deltas published and subscribed to; conflation of updates.
+//! - The acknowledgements of all these, persisted ones conflated if that is
+//!   [switched on](Builder::conflate_acks).
+//! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
+//!
+//! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
+//! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
 //! # What it leaves out
 //!
 //! | left out | what a client sees |
 //! |---|---|
-//! | content filters, except `1=1` | `bad filter` |
-//! | bookmarks, replay, history, the transaction log | `invalid bookmark`; an option: `invalid options` |
-//! | `orderby`, `skip_n`, pagination | `invalid order by`, `invalid options` |
-//! | out-of-focus messages, conflation, select lists, projection, `rate`, `pause`, `max_backlog` | `invalid options` |
-//! | `replace` on `sow_and_subscribe`, if the id is in use | `invalid options` |
-//! | `delta_publish`, `delta_subscribe`, `sow_and_delta_subscribe` | `unknown command`; the connection stays |
+//! | bookmarks, replay, history, the transaction log, `rate`, `pause`, `resume` | `invalid bookmark`; an option: `invalid options` |
+//! | duplicates by sequence number | none: each message counts |
+//! | `projection` and `grouping`, views, conflated topics, `conflation=auto` | `invalid options`; no such topics |
 //! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
-//! | keys out of messages that are not JSON | the broker does not start |
-//! | expiration | nothing: no topic has it enabled |
+//! | xml and other message types | opaque payloads, as of `binary` |
+//! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
+//! | some functions of filters | see [`filter`] |
 //! | `/AMPS/…` topics | `invalid topic`; what is published to `/AMPS/devnull` is dropped |
-//! | entitlements, TLS, Unix sockets, compression, other protocols than `amps` | |
+//! | entitlements that change while a subscription is there | nothing: they are asked for once |
+//! | TLS, Unix sockets, compression, other protocols than `amps` | |
 //!
 //! A refusal carries exactly the documented reason, because clients compare it. Why the command
 //! was refused stands in the log, at debug level.
 //!
 //! # Where the documentation is silent
 //!
-//! The broker had to choose; nobody should rely on these.
+//! The broker had to choose; nobody should rely on these. Those of the filter language, of orders,
+//! deltas and select lists stand in [`filter`] and its types.
 //!
+//! Connections:
 //! - A client logs on without a message type, or with one that is not configured: `invalid
 //!   message type`, then the connection is closed. A second logon: `duplicate logon`, the
 //!   connection stays.
 //! - The user of a client is known only if logons are authenticated, so without a hook everybody
 //!   may take over a name.
+//! - `heartbeat` takes fractions of a second, and `stop`. A client is silent for too long after
+//!   three intervals.
+//! - A client that closes its sending side gets what is still under way, for at most a second.
+//!
+//! Writing:
 //! - A refused publish or delete is answered by `processed` and by `persisted`, whichever were
 //!   asked for; other refused commands by `processed` only.
 //! - A message that is not readable, or has no value at a key field (absent, null, empty, an
-//!   array, an object), is refused with `bad sow key`. The number 1 and the text "1" make the
-//!   same key.
-//! - One frame serves all subscriptions of a connection; it has a timestamp or a record key if
-//!   one of them wants it.
-//! - A subscription id may not be `all` or contain a comma: `invalid sub id`. Unsubscribing an
-//!   unknown id succeeds, unsubscribing nothing is refused with `invalid sub id`.
-//! - A query returns the records of a topic in the order of their insertion, and one group for
-//!   all topics of a pattern; a pattern that matches no topic gives an empty group. `sow` frames
-//!   are closed early when they hold 8 MiB.
-//! - The field and the option `top_n` together: the lesser counts. A batch size of 0 is 1.
+//!   object), is refused with `bad sow key`. The number 1 and the text "1" make the same key, and
+//!   an array that of its first element. A delta that cannot be merged: `invalid message`.
 //! - `sow_delete` that selects nothing: `bad sow key`; by data and something else at once:
-//!   `invalid options`.
-//! - `heartbeat` takes fractions of a second, and `stop`. A client is silent for too long after
-//!   three intervals.
-//! - An empty filter is none. `1=1` is understood everywhere.
+//!   `invalid options`. One that selects a record that the client may not delete deletes none.
+//! - Conflated acknowledgements are per connection. A message without a sequence number is
+//!   acknowledged by itself. A flush for `persisted` sends what is pending first.
 //! - A topic that somebody named once is remembered, with its count of messages, until the broker
 //!   ends.
-//! - A client that closes its sending side gets what is still under way, for at most a second.
+//!
+//! Subscriptions:
+//! - One frame serves all subscriptions of a connection that get the same payload, so one with a
+//!   select list may have a frame of its own. It has a timestamp or a record key if one of them
+//!   wants it.
+//! - A subscription id may not be `all` or contain a comma: `invalid sub id`. Unsubscribing an
+//!   unknown id succeeds, unsubscribing nothing is refused with `invalid sub id`.
+//! - `oof` on a topic that keeps nothing is accepted and changes nothing. A pattern subscription
+//!   that is conflated without a `conflation_key` is not conflated on such topics.
+//! - A subscription that comes without `oof` sees deltas of records that it has not seen before,
+//!   if these are older than the change.
+//! - A message whose payload cannot be read is not sent where fields have to be selected.
+//! - What a replaced subscription holds back for conflation is sent at once. What its client knows
+//!   already is: the records that it shows, if it came with a query; else those that were
+//!   published since.
+//! - Of a page, first what leaves is told, then what enters.
+//!
+//! Queries:
+//! - The records of a topic come in the order of their insertion, and in one group for all topics
+//!   of a pattern; an order goes across the topics; a pattern that matches no topic gives an empty
+//!   group. `sow` frames are closed early when they hold 8 MiB.
+//! - The field and the option `top_n` together: the lesser counts. A batch size of 0 is 1. With
+//!   `skip_n`, records that are equal in the order are in that of their keys.
+//! - An empty filter is none.
 //!
 //! # Threads
 //!
@@ -94,10 +122,11 @@ mod config;
 mod config_file;
 mod controls;
 mod engine;
+mod entitlement;
 mod error;
 pub mod filter;
-mod filter_gate;
 mod hash;
+mod interval;
 pub mod message_type;
 mod options;
 mod peer;
@@ -113,6 +142,7 @@ pub use auth::{Credentials, Logon};
 pub use builder::Builder;
 pub use config::TopicConfig;
 pub use controls::State;
+pub use entitlement::{Access, AccessRequest, Entitlement};
 pub use error::BrokerError;
 pub use peer::{Peer, PeerConnection, field, framed};
 pub use server::Broker;

@@ -30,12 +30,15 @@ const CONFIG_HELP: &str = "\
 Configuration file (every entry may be left out):
   {
     \"message_types\": [\"json\", \"binary\"],
+    \"composite_types\": { \"order-with-scan\": \"composite-local(json,binary)\" },
+    \"ack_conflation\": \"1s\",
     \"server_version\": \"5.3.5.0\",
     \"unique_client_names\": false,
     \"output_limit\": 268435456,
     \"heartbeat_tolerance\": 3,
     \"topics\": [
       { \"name\": \"orders\", \"key\": [\"/id\"] },
+      { \"name\": \"quotes\", \"key\": [\"/symbol\"], \"expiration\": \"30s\" },
       { \"name\": \"blobs\", \"message_type\": \"binary\", \"explicit_keys\": true }
     ]
   }

@@ -1,9 +1,12 @@
 //! The `o` field: a list of words and `name=value` items.
 
+use crate::filter::{Path, Select};
+use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use amps_core::CommandType;
 use amps_core::protocol::Field;
+use std::time::Duration;
 
 /// One item of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +19,25 @@ pub(crate) struct Item {
 /// not count; the word `none` and empty items stand for nothing (`commands.md`, first section).
 pub(crate) fn items(list: &[u8]) -> Vec<Item> {
     let list = String::from_utf8_lossy(list);
+    split(&list)
+        .filter(|item| *item != "none")
+        .map(|item| match item.split_once('=') {
+            Some((name, value)) => Item {
+                name: name.trim_end().to_owned(),
+                value: Some(value.trim_start().to_owned()),
+            },
+            None => Item {
+                name: item.to_owned(),
+                value: None,
+            },
+        })
+        .collect()
+}
+
+/// The items of a comma list that are not empty.
+fn split(list: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0usize;
-    list.split(|character| {
+    list.split(move |character| {
         match character {
             '[' => depth += 1,
             ']' => depth = depth.saturating_sub(1),
@@ -26,22 +46,11 @@ pub(crate) fn items(list: &[u8]) -> Vec<Item> {
         character == ',' && depth == 0
     })
     .map(str::trim)
-    .filter(|item| !item.is_empty() && *item != "none")
-    .map(|item| match item.split_once('=') {
-        Some((name, value)) => Item {
-            name: name.trim_end().to_owned(),
-            value: Some(value.trim_start().to_owned()),
-        },
-        None => Item {
-            name: item.to_owned(),
-            value: None,
-        },
-    })
-    .collect()
+    .filter(|item| !item.is_empty())
 }
 
 /// What the options of a subscription or a query ask for.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Wanted {
     /// Take the place of the subscription of the same id.
     pub(crate) replace: bool,
@@ -53,70 +62,144 @@ pub(crate) struct Wanted {
     pub(crate) literal_topic: bool,
     /// The most records to send.
     pub(crate) top_n: Option<u64>,
+    /// How many records to skip before that.
+    pub(crate) skip_n: Option<u64>,
+    /// Tell when a record no longer matches.
+    pub(crate) oof: bool,
+    /// Hold back deltas in which nothing changed.
+    pub(crate) no_empties: bool,
+    /// The fields to send.
+    pub(crate) select: Option<Select>,
+    /// Send at most one update per record and interval.
+    pub(crate) conflation: Option<Duration>,
+    /// The fields that tell records apart for that.
+    pub(crate) conflation_key: Option<Vec<Path>>,
 }
 
 /// Options that AMPS has and this broker has not.
 const KNOWN: &[&str] = &[
     "bookmark_not_found",
-    "conflation",
-    "conflation_key",
     "fully_durable",
     "grouping",
     "max_backlog",
-    "no_empties",
-    "oof",
     "pause",
     "projection",
     "rate",
     "rate_max_gap",
     "resume",
-    "select",
-    "skip_n",
 ];
 
 impl Wanted {
-    /// Reads the options of `subscribe`, `sow` and `sow_and_subscribe`.
+    /// Reads the options of the commands that subscribe or query (`commands §3`).
     pub(crate) fn read(request: &Request<'_>) -> Result<Wanted, Refusal> {
-        let queries = request.command.is_sow();
-        let subscribes = request.command.is_subscribe();
         let mut wanted = Wanted::default();
-        for Item { name, value } in items(&request.text(Field::Options)) {
-            match (name.as_str(), value.as_deref()) {
-                ("timestamp", None) => wanted.timestamp = true,
-                ("no_sowkey", None) => wanted.no_sow_key = true,
-                ("non_regex_topic", None) => wanted.literal_topic = true,
-                // On a query alone it is listed without an effect.
-                ("replace", None) => wanted.replace = subscribes,
-                ("top_n", Some(number)) if queries => {
-                    let number = number.parse().map_err(|_| {
-                        Refusal::new(text::INVALID_OPTIONS, format!("top_n={number}: no number"))
-                    })?;
-                    wanted.top_n = Some(number);
-                }
-                // These change nothing: records are sent in full, and no topic is logged.
-                ("send_keys", None) if queries => {}
-                ("bookmark" | "live", None) if subscribes => {}
-                ("conflation", Some("none")) if subscribes => {}
-                ("oof", None) if request.command == CommandType::Sow => {}
-                (name, _) if KNOWN.contains(&name) => {
-                    return Err(Refusal::new(
-                        text::INVALID_OPTIONS,
-                        format!("the option {name} is not supported yet, or not here"),
-                    ));
-                }
-                _ => {
-                    return Err(Refusal::new(
-                        text::INVALID_OPTIONS,
-                        format!("{name} is no option of {}", request.command),
-                    ));
-                }
-            }
+        for item in items(&request.text(Field::Options)) {
+            wanted.take(request.command, &item)?;
         }
-        if let Some(limit) = request.number(Field::TopN).filter(|_| queries) {
-            wanted.top_n = Some(wanted.top_n.map_or(limit, |other| other.min(limit)));
-        }
+        wanted.take_fields(request);
+        wanted.check()?;
         Ok(wanted)
     }
+
+    fn take(&mut self, command: CommandType, item: &Item) -> Result<(), Refusal> {
+        let queries = command.is_sow();
+        let subscribes = command.is_subscribe();
+        let deltas = matches!(
+            command,
+            CommandType::DeltaSubscribe | CommandType::SowAndDeltaSubscribe
+        );
+        match (item.name.as_str(), item.value.as_deref()) {
+            ("timestamp", None) => self.timestamp = true,
+            ("no_sowkey", None) => self.no_sow_key = true,
+            ("non_regex_topic", None) => self.literal_topic = true,
+            // On a query alone these are listed without an effect.
+            ("replace", None) => self.replace = subscribes,
+            ("oof", None) => self.oof = subscribes,
+            ("no_empties", None) if deltas => self.no_empties = true,
+            ("top_n", Some(number)) if queries => self.top_n = Some(count(item, number)?),
+            ("skip_n", Some(number)) if queries => self.skip_n = Some(count(item, number)?),
+            ("select", Some(list)) => {
+                self.select = Some(Select::parse(list).map_err(|error| bad(item, &error))?);
+            }
+            ("conflation", Some("none")) if subscribes => self.conflation = None,
+            ("conflation", Some(text)) if subscribes => {
+                let interval = interval::parse(text).ok_or_else(|| bad(item, &"no interval"))?;
+                self.conflation = Some(interval);
+            }
+            ("conflation_key", Some(list)) if subscribes => {
+                self.conflation_key = Some(paths(item, list)?);
+            }
+            // These change nothing: deltas have their keys anyway, and no topic is logged.
+            ("send_keys", None) if queries || deltas => {}
+            ("bookmark" | "live", None) if subscribes => {}
+            (name, _) if KNOWN.contains(&name) => {
+                return Err(bad(item, &"it is not supported"));
+            }
+            _ => return Err(bad(item, &format!("no option of {command}"))),
+        }
+        Ok(())
+    }
+
+    /// The fields of the header that say the same as options.
+    fn take_fields(&mut self, request: &Request<'_>) {
+        let has = |field, value: &[u8]| *request.text(field) == *value;
+        if request.command.is_subscribe() {
+            self.oof |= has(Field::SendOof, b"true");
+            self.no_empties |= has(Field::SendEmpty, b"false");
+        }
+        if request.command.is_sow() {
+            if let Some(limit) = request.number(Field::TopN) {
+                self.top_n = Some(self.top_n.map_or(limit, |other| other.min(limit)));
+            }
+            self.skip_n = self.skip_n.or(request.number(Field::SkipN));
+        }
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let problem = if self.skip_n.is_some() && self.top_n.is_none() {
+            "skip_n without top_n"
+        } else if self.conflation_key.is_some() && self.conflation.is_none() {
+            "conflation_key without conflation"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::new(text::INVALID_OPTIONS, problem))
+    }
+
+    /// True if the subscription is to keep a page of the result up to date
+    /// (`broker-behaviour §4`).
+    pub(crate) fn is_paginated(&self) -> bool {
+        self.top_n.is_some() && self.skip_n.is_some()
+    }
+}
+
+fn bad(item: &Item, problem: &dyn std::fmt::Display) -> Refusal {
+    let Item { name, value } = item;
+    let value = value.as_deref().unwrap_or_default();
+    Refusal::new(
+        text::INVALID_OPTIONS,
+        format!("{name} {value:?}: {problem}"),
+    )
+}
+
+fn count(item: &Item, number: &str) -> Result<u64, Refusal> {
+    number.parse().map_err(|error| bad(item, &error))
+}
+
+/// Reads `[/a,/b]`, or one path without the brackets.
+fn paths(item: &Item, list: &str) -> Result<Vec<Path>, Refusal> {
+    let list = list
+        .strip_prefix('[')
+        .and_then(|list| list.strip_suffix(']'))
+        .unwrap_or(list);
+    let paths = split(list)
+        .map(Path::parse)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad(item, &error))?;
+    if paths.is_empty() {
+        return Err(bad(item, &"no path"));
+    }
+    Ok(paths)
 }
 
 #[cfg(test)]
@@ -130,10 +213,10 @@ mod tests {
         }
     }
 
-    fn read(command: &str, options: &str) -> Result<Wanted, &'static str> {
+    fn read(command: &str, options: &str) -> Result<Wanted, String> {
         let frame = format!(r#"{{"c":"{command}","o":"{options}"}}"#);
         let request = Request::parse(frame.as_bytes()).unwrap();
-        Wanted::read(&request).map_err(|refusal| refusal.reason)
+        Wanted::read(&request).map_err(|refusal| refusal.reason.into_owned())
     }
 
     #[test]
@@ -156,18 +239,29 @@ mod tests {
             ("subscribe", "sparkle"),
             ("subscribe", "Timestamp"),
             ("subscribe", "timestamp=1"),
-            ("subscribe", "oof"),
-            ("subscribe", "conflation=1s"),
+            ("subscribe", "conflation=auto"),
+            ("subscribe", "conflation=soon"),
+            ("subscribe", "conflation_key=[/id]"),
+            ("subscribe", "conflation=1s,conflation_key=[]"),
+            ("subscribe", "conflation=1s,conflation_key=[id]"),
             ("subscribe", "top_n=3"),
             ("subscribe", "send_keys"),
+            ("subscribe", "no_empties"),
+            ("subscribe", "rate=750"),
+            ("subscribe", "select=/id"),
+            ("sow_and_subscribe", "no_empties"),
             ("sow", "live"),
+            ("sow", "conflation=1s"),
             ("sow", "top_n=x"),
+            ("sow", "top_n=-1"),
             ("sow", "top_n"),
-            ("sow", "select=[-/,+/id]"),
+            ("sow", "skip_n=3"),
+            ("sow", "projection=[SUM(/q) AS /t]"),
+            ("sow", "grouping=[/s]"),
         ] {
             assert_eq!(
-                read(command, options),
-                Err(text::INVALID_OPTIONS),
+                read(command, options).err().as_deref(),
+                Some(text::INVALID_OPTIONS),
                 "{command} {options}"
             );
         }
@@ -175,17 +269,20 @@ mod tests {
 
     #[test]
     fn what_is_supported_is_taken_over() {
-        assert_eq!(
-            read("sow_and_subscribe", "timestamp,no_sowkey,replace,top_n=0"),
-            Ok(Wanted {
-                replace: true,
-                timestamp: true,
-                no_sow_key: true,
-                literal_topic: false,
-                top_n: Some(0),
-            })
-        );
-        assert_eq!(read("sow", "oof,replace"), Ok(Wanted::default()));
-        assert_eq!(read("subscribe", "none"), Ok(Wanted::default()));
+        let wanted = read(
+            "sow_and_delta_subscribe",
+            "timestamp,no_sowkey,replace,top_n=0,skip_n=2,oof,no_empties,send_keys,\
+             select=[-/,+/id], conflation = 1m, conflation_key=[/a, /b]",
+        )
+        .unwrap();
+        assert!(wanted.timestamp && wanted.no_sow_key && wanted.replace && wanted.oof);
+        assert!(wanted.no_empties && wanted.select.is_some() && wanted.is_paginated());
+        assert_eq!((wanted.top_n, wanted.skip_n), (Some(0), Some(2)));
+        assert_eq!(wanted.conflation, Some(Duration::from_secs(60)));
+        let keys = ["/a", "/b"].map(|path| Path::parse(path).unwrap());
+        assert_eq!(wanted.conflation_key.as_deref(), Some(&keys[..]));
+        let wanted = read("sow", "oof,replace").unwrap();
+        assert!(!wanted.oof && !wanted.replace);
+        assert!(!read("subscribe", "none").unwrap().timestamp);
     }
 }

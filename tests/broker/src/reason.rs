@@ -11,12 +11,14 @@ pub(crate) mod text {
     pub(crate) const DUPLICATE_LOGON: &str = "duplicate logon";
     pub(crate) const INVALID_BOOKMARK: &str = "invalid bookmark";
     pub(crate) const INVALID_MESSAGE_TYPE: &str = "invalid message type";
+    pub(crate) const INVALID_MESSAGE: &str = "invalid message";
     pub(crate) const INVALID_OPTIONS: &str = "invalid options";
     pub(crate) const INVALID_ORDER_BY: &str = "invalid order by";
     pub(crate) const INVALID_SUB_ID: &str = "invalid sub id";
     pub(crate) const INVALID_TOPIC: &str = "invalid topic";
     pub(crate) const LOGON_REQUIRED: &str = "logon required";
     pub(crate) const NAME_IN_USE: &str = "name in use";
+    pub(crate) const NOT_ENTITLED: &str = "not entitled";
     pub(crate) const NO_TOPIC: &str = "no topic";
     pub(crate) const SUBID_IN_USE: &str = "subid in use";
     pub(crate) const UNKNOWN_COMMAND: &str = "unknown command";
@@ -28,16 +30,19 @@ pub(crate) mod text {
 /// text; the explanation goes to the log.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// One of [`text`].
-    pub(crate) reason: &'static str,
+    /// One of [`text`], or what a test wants to be said.
+    pub(crate) reason: Cow<'static, str>,
     /// What a person would want to know.
     pub(crate) why: Cow<'static, str>,
 }
 
 impl Refusal {
-    pub(crate) fn new(reason: &'static str, why: impl Into<Cow<'static, str>>) -> Refusal {
+    pub(crate) fn new(
+        reason: impl Into<Cow<'static, str>>,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Refusal {
         Refusal {
-            reason,
+            reason: reason.into(),
             why: why.into(),
         }
     }

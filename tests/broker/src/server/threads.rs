@@ -5,6 +5,9 @@ use rustc_hash::FxHashMap;
 use std::io;
 use std::thread::{self, JoinHandle};
 
+/// Parsing the deepest filter that is allowed takes up to 2 MiB in a build without optimisation.
+const STACK: usize = 4 << 20;
+
 /// Every thread that was started and is not yet joined.
 #[derive(Default)]
 pub(crate) struct Threads {
@@ -29,6 +32,7 @@ impl Threads {
         let finished = std::mem::take(&mut inner.finished);
         let thread = thread::Builder::new()
             .name(format!("broker-read-{id}"))
+            .stack_size(STACK)
             .spawn(body)?;
         inner.running.insert(id, thread);
         drop(inner);

@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 use std::time::Instant;
 
 /// Something to do later. What it is about may be gone by then; that is no error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
     /// Beat, and look whether the client beats.
     Heartbeat {
@@ -15,6 +15,27 @@ pub(crate) enum Task {
         connection: u64,
         /// Which of the connection's timers this is: starting one anew ends the one before.
         generation: u64,
+    },
+    /// End a record, if its time is over.
+    Expiration {
+        /// The place of the topic.
+        topic: usize,
+        /// The record.
+        key: Box<[u8]>,
+    },
+    /// Send what a conflated subscription holds back of a topic.
+    Conflation {
+        /// The place of the topic.
+        topic: usize,
+        /// The connection.
+        connection: u64,
+        /// The subscription, by its place in the order of all things.
+        since: u64,
+    },
+    /// Acknowledge what a connection has published.
+    Acks {
+        /// The connection.
+        connection: u64,
     },
 }
 

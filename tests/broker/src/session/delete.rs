@@ -1,22 +1,25 @@
 //! `sow_delete`.
 
 use super::Session;
-use super::query::{keeps_records, read_keys, read_topic};
+use super::criteria::{check_keeps_records, read_filter, read_keys, read_topic};
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
-use crate::filter_gate;
+use crate::entitlement::{Access, Grant};
+use crate::filter::Filter;
 use crate::options;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::Pattern;
+use crate::topic::{Event, Pattern, Seen, Topic};
 use amps_core::AckType;
 use amps_core::protocol::Field;
 
 /// Which records go.
 enum Doomed {
-    All,
-    Keys(Vec<Vec<u8>>),
-    /// The ones that publishing this data would update.
+    /// Those that match.
+    Matching(Filter),
+    /// Those of these keys, if they match.
+    Keys(Vec<Vec<u8>>, Option<Filter>),
+    /// The one that publishing this data would update.
     Data,
 }
 
@@ -24,21 +27,15 @@ impl Session {
     pub(super) fn sow_delete(
         &self,
         engine: &mut Engine,
-        message_type: usize,
+        type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
         let pattern = read_topic(request, false)?;
-        let doomed = read_doomed(request)?;
-        if let Pattern::Literal(name) = &pattern
-            && !keeps_records(engine, message_type, name)
-        {
-            return Err(Refusal::new(
-                text::INVALID_TOPIC,
-                "the topic keeps no records",
-            ));
-        }
-        let counters = delete(engine, message_type, &pattern, &doomed, request.payload)?;
-        let by_filter = matches!(doomed, Doomed::All);
+        let doomed = read_doomed(engine, type_at, request)?;
+        check_keeps_records(engine, type_at, &pattern)?;
+        self.check_entitled(engine, &pattern, Access::Write)?;
+        let counters = self.delete(engine, type_at, &pattern, &doomed, request.payload)?;
+        let by_filter = matches!(doomed, Doomed::Matching(_));
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
             (AckType::COMPLETED, Kind::Completed),
@@ -48,12 +45,12 @@ impl Session {
             if !request.wants(wanted) || (kind == Kind::Completed && !by_filter) {
                 continue;
             }
+            if kind == Kind::Persisted {
+                self.written(engine, request, kind);
+                continue;
+            }
             let ack = Ack {
                 command_id: &request.text(Field::CommandId),
-                sequence: match kind {
-                    Kind::Persisted => request.number(Field::Sequence),
-                    _ => None,
-                },
                 kind,
                 counters: (kind == Kind::Stats).then_some(counters),
                 ..Ack::default()
@@ -62,14 +59,88 @@ impl Session {
         }
         Ok(())
     }
+
+    /// Finds the records first and removes them then: a refusal leaves all of them.
+    fn delete(
+        &self,
+        engine: &mut Engine,
+        type_at: usize,
+        pattern: &Pattern,
+        doomed: &Doomed,
+        data: &[u8],
+    ) -> Result<Counters, Refusal> {
+        let who = engine.identity(self.connection.id());
+        let mut counters = Counters::default();
+        let mut found = Vec::new();
+        for at in engine.topics.matching(type_at, pattern) {
+            let topic = engine.topics.at(at);
+            let entitlements = engine.topics.entitlements();
+            let grant = entitlements.grant(&who, &topic.name, Access::Write);
+            if topic.sow.is_some() && !matches!(grant, Grant::Nothing) {
+                found.push((at, find(topic, doomed, data, &grant, &mut counters)?));
+            }
+        }
+        for (at, _) in &found {
+            let name = engine.topics.at(*at).name.clone();
+            engine.check_fault(&name)?;
+        }
+        let (topics, mut outlet) = engine.delivering();
+        let mut deleted = 0;
+        for (at, keys) in found {
+            let topic = topics.at_mut(at);
+            for key in keys {
+                deleted += u64::from(topic.remove(&key, Event::Deleted, &mut outlet));
+            }
+        }
+        counters.deleted = Some(deleted);
+        Ok(counters)
+    }
+}
+
+/// The keys of the records of a topic that are to go. All of them must be the client's to delete.
+fn find(
+    topic: &Topic,
+    doomed: &Doomed,
+    data: &[u8],
+    grant: &Grant,
+    counters: &mut Counters,
+) -> Result<Vec<Box<[u8]>>, Refusal> {
+    let Some(sow) = &topic.sow else {
+        return Ok(Vec::new());
+    };
+    let (candidates, filter): (Vec<_>, _) = match doomed {
+        Doomed::Matching(filter) => (sow.records().collect(), Some(filter)),
+        Doomed::Keys(keys, filter) => (
+            keys.iter().filter_map(|key| sow.get(key)).collect(),
+            filter.as_ref(),
+        ),
+        Doomed::Data => {
+            let key = sow.rule.of_data(&topic.name, data)?;
+            (sow.get(&key).into_iter().collect(), None)
+        }
+    };
+    counters.topic_matches += candidates.len() as u64;
+    let mut keys = Vec::new();
+    for record in candidates {
+        let seen = Seen::record(&topic.message_type, &topic.name, record);
+        if filter.is_some_and(|filter| !filter.matches(&seen)) {
+            continue;
+        }
+        if !grant.covers(&seen) {
+            return Err(Refusal::new(text::NOT_ENTITLED, "to delete every record"));
+        }
+        keys.push(record.key.clone());
+    }
+    counters.matches += keys.len() as u64;
+    Ok(keys)
 }
 
 /// Exactly one way to select; only keys and a filter may go together, as they do in a query.
-fn read_doomed(request: &Request<'_>) -> Result<Doomed, Refusal> {
+fn read_doomed(engine: &Engine, type_at: usize, request: &Request<'_>) -> Result<Doomed, Refusal> {
     if let Some(item) = options::items(&request.text(Field::Options)).first() {
         return Err(Refusal::new(
             text::INVALID_OPTIONS,
-            format!("{}: queues are not supported yet", item.name),
+            format!("{}: there are no queues", item.name),
         ));
     }
     if request.has(Field::Bookmark) {
@@ -78,58 +149,17 @@ fn read_doomed(request: &Request<'_>) -> Result<Doomed, Refusal> {
             "only a queue takes bookmarks, and the topic is none",
         ));
     }
-    let filtered = filter_gate::check(request)?;
+    let filter = read_filter(engine, type_at, request)?;
     let keys = read_keys(request)?;
     let has_data = !request.payload.is_empty();
-    match (keys, filtered, has_data) {
-        (Some(keys), _, false) => Ok(Doomed::Keys(keys)),
-        (None, true, false) => Ok(Doomed::All),
-        (None, false, true) => Ok(Doomed::Data),
-        (None, false, false) => Err(Refusal::new(text::BAD_SOW_KEY, "nothing to delete")),
+    match (keys, filter, has_data) {
+        (Some(keys), filter, false) => Ok(Doomed::Keys(keys, filter)),
+        (None, Some(filter), false) => Ok(Doomed::Matching(filter)),
+        (None, None, true) => Ok(Doomed::Data),
+        (None, None, false) => Err(Refusal::new(text::BAD_SOW_KEY, "nothing to delete")),
         _ => Err(Refusal::new(
             text::INVALID_OPTIONS,
             "data and another way to select records",
         )),
     }
-}
-
-fn delete(
-    engine: &mut Engine,
-    message_type: usize,
-    pattern: &Pattern,
-    doomed: &Doomed,
-    data: &[u8],
-) -> Result<Counters, Refusal> {
-    let mut deleted = 0;
-    let mut looked_at = 0;
-    for at in engine.topics.matching(message_type, pattern) {
-        let topic = engine.topics.at_mut(at);
-        let Some(sow) = &mut topic.sow else {
-            continue;
-        };
-        match doomed {
-            Doomed::All => {
-                let count = sow.clear();
-                looked_at += count;
-                deleted += count;
-            }
-            Doomed::Keys(keys) => {
-                let count = keys.iter().filter(|key| sow.remove(key).is_some()).count() as u64;
-                looked_at += count;
-                deleted += count;
-            }
-            Doomed::Data => {
-                let key = sow.rule.of_data(&topic.name, data)?;
-                let count = u64::from(sow.remove(&key).is_some());
-                looked_at += count;
-                deleted += count;
-            }
-        }
-    }
-    Ok(Counters {
-        returned: None,
-        deleted: Some(deleted),
-        matches: deleted,
-        topic_matches: looked_at,
-    })
 }

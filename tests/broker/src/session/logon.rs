@@ -1,12 +1,14 @@
 //! `logon`: who the client is.
 
+use super::write_acks::WriteAcks;
 use super::{Flow, Session};
 use crate::ack::{Ack, Kind, Status};
 use crate::auth::{Credentials, Logon};
 use crate::config::Settings;
 use crate::engine::{Engine, Identity};
 use crate::hash::stable_hash;
-use crate::options;
+use crate::interval;
+use crate::options::{self, Item};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::server::Shared;
@@ -19,6 +21,8 @@ enum Verdict {
     Accepted {
         identity: Identity,
         message_type: usize,
+        /// How persisted acknowledgements are conflated.
+        write_acks: WriteAcks,
     },
     Refused(Refusal, Flow),
     /// The hook had something else to say.
@@ -50,13 +54,17 @@ impl Session {
                 Verdict::Accepted {
                     identity,
                     message_type,
+                    write_acks,
                 } => {
                     self.message_type = Some(message_type);
+                    if let Some(client) = engine.clients.get_mut(&self.connection.id()) {
+                        client.write_acks = write_acks;
+                    }
                     self.enter_as(&shared.settings, engine, request, identity);
                     Flow::Continue
                 }
                 Verdict::Refused(refusal, flow) => {
-                    self.turn_away(engine, request, refusal.reason, &refusal.why);
+                    self.turn_away(engine, request, &refusal.reason, &refusal.why);
                     flow
                 }
                 Verdict::Decided(decision) => self.obey(engine, request, decision),
@@ -69,12 +77,13 @@ impl Session {
             let refusal = Refusal::new(text::DUPLICATE_LOGON, "it is logged on already");
             return Verdict::Refused(refusal, Flow::Continue);
         }
-        if let Err(refusal) = check_options(request) {
-            return Verdict::Refused(refusal, Flow::Finish);
-        }
+        let write_acks = match read_options(settings, request) {
+            Ok(write_acks) => write_acks,
+            Err(refusal) => return Verdict::Refused(refusal, Flow::Finish),
+        };
         let type_name = request.lossy(Field::MessageType);
         let mut known = settings.message_types.iter();
-        let Some(message_type) = known.position(|known| *known == type_name) else {
+        let Some(message_type) = known.position(|known| known.name == type_name) else {
             let refusal = Refusal::new(text::INVALID_MESSAGE_TYPE, format!("{type_name:?}"));
             return Verdict::Refused(refusal, Flow::Finish);
         };
@@ -101,6 +110,7 @@ impl Session {
                 user: kept_user,
             },
             message_type,
+            write_acks,
         }
     }
 
@@ -200,17 +210,23 @@ impl Session {
     }
 }
 
-/// Without a transaction log there is nothing that these change.
-fn check_options(request: &Request<'_>) -> Result<(), Refusal> {
-    for item in options::items(&request.text(Field::Options)) {
-        if !matches!(item.name.as_str(), "ack_conflation" | "pretty") {
-            return Err(Refusal::new(
-                text::INVALID_OPTIONS,
-                format!("{} is no option of logon", item.name),
-            ));
+/// Reads the options. Without conflated acknowledgements there is nothing that these change.
+fn read_options(settings: &Settings, request: &Request<'_>) -> Result<WriteAcks, Refusal> {
+    let mut interval = settings.ack_conflation;
+    for Item { name, value } in options::items(&request.text(Field::Options)) {
+        let asked = value.as_deref().and_then(interval::parse);
+        match name.as_str() {
+            "ack_conflation" if asked.is_some() => interval = interval.and(asked),
+            "pretty" => {}
+            _ => {
+                return Err(Refusal::new(
+                    text::INVALID_OPTIONS,
+                    format!("{name} {value:?} is no option of logon"),
+                ));
+            }
         }
     }
-    Ok(())
+    Ok(WriteAcks::new(interval))
 }
 
 /// True if a connection of another user bears this name: that user keeps it

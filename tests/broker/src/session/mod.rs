@@ -1,13 +1,18 @@
 //! What one connection may do: the commands, one module per kind.
 
+mod criteria;
 mod delete;
 mod heartbeat;
 mod logon;
 mod publish;
 mod query;
+mod replace;
+mod result;
 mod subscribe;
+mod write_acks;
 
 pub(crate) use heartbeat::send_beat;
+pub(crate) use write_acks::{WriteAcks, due as write_acks_due};
 
 use crate::ack::{Ack, Kind, Status};
 use crate::engine::Engine;
@@ -115,10 +120,16 @@ impl Session {
             self.acknowledge(engine, request, Kind::Received);
         }
         let done = match request.command {
-            CommandType::Publish => self.publish(engine, message_type, request),
-            CommandType::Subscribe => self.subscribe(engine, message_type, request),
+            CommandType::Publish | CommandType::DeltaPublish => {
+                self.publish(engine, message_type, request)
+            }
+            CommandType::Subscribe | CommandType::DeltaSubscribe => {
+                self.subscribe(engine, message_type, request)
+            }
             CommandType::Sow => self.sow(engine, message_type, request),
-            CommandType::SowAndSubscribe => self.sow_and_subscribe(engine, message_type, request),
+            CommandType::SowAndSubscribe | CommandType::SowAndDeltaSubscribe => {
+                self.sow_and_subscribe(engine, message_type, request)
+            }
             CommandType::Unsubscribe => self.unsubscribe(engine, request),
             CommandType::SowDelete => self.sow_delete(engine, message_type, request),
             CommandType::Flush => {
@@ -130,12 +141,6 @@ impl Session {
                 self.processed(engine, request);
                 Ok(())
             }
-            CommandType::DeltaPublish
-            | CommandType::DeltaSubscribe
-            | CommandType::SowAndDeltaSubscribe => Err(Refusal::new(
-                text::UNKNOWN_COMMAND,
-                format!("{} is not supported yet", request.command),
-            )),
             _ => {
                 let name = request.lossy(Field::Command);
                 let refusal = Refusal::new(text::UNKNOWN_COMMAND, format!("command {name:?}"));
@@ -158,6 +163,10 @@ impl Session {
             (AckType::PERSISTED, Kind::Persisted),
         ] {
             if request.wants(wanted) {
+                if kind == Kind::Persisted {
+                    // What it says has to be known by then.
+                    write_acks::tell_pending(engine, self.connection.id());
+                }
                 self.acknowledge(engine, request, kind);
             }
         }
@@ -191,18 +200,11 @@ impl Session {
             refusal.reason,
             refusal.why
         );
-        let stored = request.command.needs_sequence_number();
-        for (wanted, kind) in [
-            (AckType::PROCESSED, Kind::Processed),
-            (AckType::PERSISTED, Kind::Persisted),
-        ] {
-            if !request.wants(wanted) || (kind == Kind::Persisted && !stored) {
-                continue;
-            }
+        if request.command.needs_sequence_number() {
+            self.write_failed(engine, request, refusal);
+        } else if request.wants(AckType::PROCESSED) {
             let ack = Ack {
                 command_id: &request.text(Field::CommandId),
-                sequence: request.number(Field::Sequence).filter(|_| stored),
-                kind,
                 status: Status::Failure,
                 reason: refusal.reason.as_bytes(),
                 ..Ack::default()

@@ -1,15 +1,14 @@
-//! `publish`.
+//! `publish` and `delta_publish`.
 
 use super::Session;
-use crate::ack::{Ack, Kind};
+use crate::ack::Kind;
 use crate::engine::Engine;
+use crate::entitlement::Access;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::time::now_micros;
-use crate::topic::{Delivery, is_reserved};
-use amps_core::AckType;
+use crate::topic::{Incoming, Seen, is_reserved};
 use amps_core::protocol::Field;
-use std::borrow::Cow;
+use amps_core::{AckType, CommandType};
 
 /// What is published here is thrown away.
 const DEVNULL: &[u8] = b"/AMPS/devnull";
@@ -18,7 +17,7 @@ impl Session {
     pub(super) fn publish(
         &self,
         engine: &mut Engine,
-        message_type: usize,
+        type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
         let name = request.text(Field::Topic);
@@ -33,64 +32,49 @@ impl Session {
                 ));
             }
         } else {
-            deliver(engine, message_type, &name, request)?;
+            self.check_publish(engine, type_at, &name, request.payload)?;
+            let message = Incoming {
+                delta: request.command == CommandType::DeltaPublish,
+                payload: request.payload,
+                sow_key: request.text(Field::SowKey),
+                correlation_id: request.text(Field::CorrelationId),
+                expiration: request.number(Field::Expiration),
+            };
+            let (topics, mut outlet) = engine.delivering();
+            let version = topics.tick();
+            let at = topics.find_or_create(type_at, &name);
+            topics.at_mut(at).publish(&message, version, &mut outlet)?;
         }
-        if !request.acks.is_empty() {
-            self.published(engine, request);
-        }
-        Ok(())
-    }
-
-    /// Without a transaction log each publish that asks gets acknowledgements of its own
-    /// (`broker-behaviour §8`).
-    fn published(&self, engine: &mut Engine, request: &Request<'_>) {
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
             (AckType::COMPLETED, Kind::Completed),
             (AckType::PERSISTED, Kind::Persisted),
         ] {
-            if !request.wants(wanted) {
-                continue;
+            if request.wants(wanted) {
+                self.written(engine, request, kind);
             }
-            let ack = Ack {
-                command_id: &request.text(Field::CommandId),
-                sequence: request.number(Field::Sequence),
-                kind,
-                ..Ack::default()
-            };
-            engine.send(&self.connection, |out| ack.write(out));
         }
+        Ok(())
     }
-}
 
-/// Keeps the record, if the topic keeps records, and hands the message to the subscribers.
-fn deliver(
-    engine: &mut Engine,
-    message_type: usize,
-    name: &[u8],
-    request: &Request<'_>,
-) -> Result<(), Refusal> {
-    let topic = engine.topics.find_or_create(message_type, name);
-    let correlation_id = request.text(Field::CorrelationId);
-    let mut processed = None;
-    let sow_key = match &mut topic.sow {
-        Some(sow) => {
-            let supplied = request.text(Field::SowKey);
-            let key = sow.rule.of_publish(name, request.payload, supplied)?;
-            let now = *processed.insert(now_micros());
-            sow.put(&key, request.payload, &correlation_id, now);
-            key
+    /// Refuses what its publisher may not publish: the message counts as it was sent.
+    #[inline]
+    fn check_publish(
+        &self,
+        engine: &mut Engine,
+        type_at: usize,
+        topic: &[u8],
+        payload: &[u8],
+    ) -> Result<(), Refusal> {
+        if !engine.topics.entitlements().are_open() {
+            let who = engine.identity(self.connection.id());
+            let entitlements = engine.topics.entitlements();
+            let grant = entitlements.grant(&who, topic, Access::Write);
+            let message_type = engine.topics.message_type(type_at);
+            if !grant.covers(&Seen::message(message_type, topic, payload)) {
+                return Err(Refusal::new(text::NOT_ENTITLED, "to publish this here"));
+            }
         }
-        None => Cow::Borrowed(&b""[..]),
-    };
-    topic.published += 1;
-    let delivery = Delivery {
-        topic: name,
-        payload: request.payload,
-        sow_key: &sow_key,
-        correlation_id: &correlation_id,
-        processed,
-    };
-    topic.routes.deliver(&delivery, &mut engine.wakes);
-    Ok(())
+        engine.check_fault(topic)
+    }
 }

@@ -1,44 +1,77 @@
-//! `subscribe`, `sow_and_subscribe`, `unsubscribe`.
+//! The four commands that subscribe, and `unsubscribe`.
 
 use super::Session;
-use super::query::{Query, read_topic, refuse_unsupported};
-use crate::ack::Ack;
+use super::criteria::Criteria;
+use super::query::Query;
+use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
-use crate::filter_gate;
+use crate::entitlement::Access;
+use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Pattern, Subscription};
-use amps_core::AckType;
+use crate::topic::{Conflation, Page, Subscription};
 use amps_core::protocol::{Field, list_items};
+use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
 use std::sync::Arc;
+
+/// A subscription that was checked and can be made.
+struct Entry<'a> {
+    id: &'a [u8],
+    criteria: Criteria,
+    /// The order of its pages.
+    order: Option<OrderBy>,
+    /// What it takes the place of.
+    replaced: Option<Arc<Subscription>>,
+}
 
 impl Session {
     pub(super) fn subscribe(
         &self,
         engine: &mut Engine,
-        message_type: usize,
+        type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
-        let wanted = Wanted::read(request)?;
-        let pattern = read_topic(request, wanted.literal_topic)?;
-        filter_gate::check(request)?;
-        refuse_unsupported(request)?;
-        if request.has(Field::TopN) {
+        let criteria = Criteria::read(engine, type_at, request)?;
+        if request.has(Field::OrderBy) {
+            return Err(Refusal::new(
+                text::INVALID_ORDER_BY,
+                "only a query has an order",
+            ));
+        }
+        if request.has(Field::TopN) || request.has(Field::SkipN) {
             return Err(Refusal::new(
                 text::INVALID_OPTIONS,
-                "top_n limits a query or a replay, and this is neither",
+                "this limits a query or a replay, and the command is neither",
             ));
         }
         let id = sub_id(request)?;
-        self.check_free(engine, &id, wanted.replace)?;
-        self.enter(engine, message_type, request, &id, pattern, &wanted);
+        let replaced = self.check_id(engine, &id, &criteria, request)?;
+        let entry = Entry {
+            id: &id,
+            criteria,
+            order: None,
+            replaced,
+        };
+        self.enter(engine, type_at, request, entry);
+        let acks = Ack {
+            command_id: &request.text(Field::CommandId),
+            sub_id: &id,
+            ..Ack::default()
+        };
         if request.wants(AckType::PROCESSED) {
+            engine.send(&self.connection, |out| acks.write(out));
+        }
+        if request.wants(AckType::STATS) && request.command == CommandType::DeltaSubscribe {
+            // It is listed as having statistics, and has not looked at any record.
             let ack = Ack {
-                command_id: &request.text(Field::CommandId),
-                sub_id: &id,
-                ..Ack::default()
+                kind: Kind::Stats,
+                counters: Some(Counters {
+                    returned: Some(0),
+                    ..Counters::default()
+                }),
+                ..acks
             };
             engine.send(&self.connection, |out| ack.write(out));
         }
@@ -50,76 +83,130 @@ impl Session {
     pub(super) fn sow_and_subscribe(
         &self,
         engine: &mut Engine,
-        message_type: usize,
+        type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
-        let query = Query::read(request)?;
+        let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
-        self.check_free(engine, &id, query.wanted.replace)?;
-        if query.wanted.replace && self.is_used(engine, &id) {
-            return Err(Refusal::new(
-                text::INVALID_OPTIONS,
-                "to replace a subscription by one with a query is not supported yet",
-            ));
-        }
+        let replaced = self.check_id(engine, &id, &query.criteria, request)?;
+        let known = replaced
+            .as_ref()
+            .map(|old| self.known_through(engine, old))
+            .unwrap_or_default();
         let acks = self.query_acks(request, &query, &id);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
-        let counters = self.run(engine, message_type, &query);
+        let counters = self.run(engine, type_at, &query, |topic, record| {
+            known.has(topic, record)
+        });
         self.query_done(engine, request, acks, counters);
         let Query {
-            pattern, wanted, ..
+            criteria, order, ..
         } = query;
-        self.enter(engine, message_type, request, &id, pattern, &wanted);
+        let entry = Entry {
+            id: &id,
+            criteria,
+            order,
+            replaced,
+        };
+        let added = self.enter(engine, type_at, request, entry);
+        if added.oof {
+            self.take_back(engine, &added, &known);
+        }
         Ok(())
     }
 
-    /// A used id is refused, unless the command says that it replaces.
-    fn check_free(&self, engine: &Engine, id: &[u8], replace: bool) -> Result<(), Refusal> {
-        if !replace && self.is_used(engine, id) {
+    /// Refuses a used id, unless the command says that it replaces; returns what is replaced. Also
+    /// refuses what the client may not read, except that replacing is silent about it.
+    fn check_id(
+        &self,
+        engine: &Engine,
+        id: &[u8],
+        criteria: &Criteria,
+        request: &Request<'_>,
+    ) -> Result<Option<Arc<Subscription>>, Refusal> {
+        let client = engine.clients.get(&self.connection.id());
+        let used = client.and_then(|client| client.subscriptions.get(id));
+        let Some(used) = used else {
+            self.check_entitled(engine, &criteria.pattern, Access::Read)?;
+            return Ok(None);
+        };
+        if !criteria.wanted.replace {
             return Err(Refusal::new(
                 text::SUBID_IN_USE,
                 format!("subscription {}", String::from_utf8_lossy(id)),
             ));
         }
-        Ok(())
+        let keeps_paging =
+            criteria.wanted.is_paginated() && *used.topic == *request.text(Field::Topic);
+        if used.page.is_some() && !keeps_paging {
+            return Err(Refusal::new(
+                text::INVALID_OPTIONS,
+                "a page is replaced by another page of the same topic",
+            ));
+        }
+        Ok(Some(used.clone()))
     }
 
-    fn is_used(&self, engine: &Engine, id: &[u8]) -> bool {
-        engine
-            .clients
-            .get(&self.connection.id())
-            .is_some_and(|client| client.subscriptions.contains_key(id))
-    }
-
-    /// Makes the subscription, in the place of the one of the same id if there is one.
+    /// Makes the subscription, in the place of the one that it replaces.
     fn enter(
         &self,
         engine: &mut Engine,
-        message_type: usize,
+        type_at: usize,
         request: &Request<'_>,
-        id: &[u8],
-        pattern: Pattern,
-        wanted: &Wanted,
-    ) {
+        entry: Entry<'_>,
+    ) -> Arc<Subscription> {
+        let connection = self.connection.id();
+        let Entry {
+            id,
+            criteria,
+            order,
+            replaced,
+        } = entry;
+        let Criteria {
+            wanted,
+            pattern,
+            filter,
+        } = criteria;
+        let page = page(&wanted, order);
         let added = Arc::new(Subscription {
             id: id.into(),
+            owner: engine.identity(connection),
             topic: request.text(Field::Topic).into(),
             pattern,
+            filter,
+            select: wanted.select,
+            delta: matches!(
+                request.command,
+                CommandType::DeltaSubscribe | CommandType::SowAndDeltaSubscribe
+            ),
+            no_empties: wanted.no_empties,
+            oof: wanted.oof,
             timestamp: wanted.timestamp,
             sow_key: !wanted.no_sow_key,
+            conflation: wanted.conflation.map(|interval| Conflation {
+                interval,
+                key: wanted
+                    .conflation_key
+                    .map(|paths| (Extractor::new(&paths), paths.len())),
+            }),
+            page,
+            queried: request.command.is_sow(),
+            since: engine.topics.tick(),
         });
-        let Some(client) = engine.clients.get_mut(&self.connection.id()) else {
-            // The connection was taken away; its reader is about to notice.
-            return;
-        };
-        if let Some(old) = client.subscriptions.insert(id.into(), added.clone()) {
-            engine.topics.unsubscribe(self.connection.id(), &old);
+        if let Some(old) = replaced {
+            engine
+                .topics
+                .release_all(connection, &old, &mut engine.wakes);
+            engine.topics.unsubscribe(connection, &old);
         }
-        engine
-            .topics
-            .subscribe(&self.connection, message_type, &added);
+        // Without a client the connection was taken away; its reader is about to notice.
+        if let Some(client) = engine.clients.get_mut(&connection) {
+            client.subscriptions.insert(id.into(), added.clone());
+            engine.topics.subscribe(&self.connection, type_at, &added);
+        }
+        added
     }
 
     pub(super) fn unsubscribe(
@@ -147,6 +234,16 @@ impl Session {
         self.processed(engine, request);
         Ok(())
     }
+}
+
+/// The page that a paginated subscription keeps.
+fn page(wanted: &Wanted, order: Option<OrderBy>) -> Option<Page> {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Some(Page {
+        skip: count(wanted.skip_n?),
+        top: count(wanted.top_n?),
+        order,
+    })
 }
 
 /// The id of a new subscription: `sub_id`, else `cid` (`protocol §7`).

@@ -1,6 +1,8 @@
 //! Which record a message belongs to.
 
+use crate::filter::{Extractor, Path};
 use crate::hash::stable_hash;
+use crate::message_type::MessageType;
 use crate::reason::{Refusal, text};
 use std::borrow::Cow;
 
@@ -8,32 +10,45 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub(crate) enum KeyRule {
     /// From fields of the message.
-    Fields(Vec<Vec<String>>),
+    Fields(KeyFields),
     /// From the publisher, in the header.
     Explicit,
 }
 
+/// The key fields of a topic.
+#[derive(Debug)]
+pub(crate) struct KeyFields {
+    paths: Vec<Path>,
+    extractor: Extractor,
+    message_type: MessageType,
+}
+
 impl KeyRule {
     /// Checks the paths of a topic's key fields.
-    pub(crate) fn fields(message_type: &str, paths: &[String]) -> Result<KeyRule, String> {
-        if message_type != "json" {
-            return Err(format!(
-                "keys can be taken out of json messages only, not out of {message_type} yet"
-            ));
+    pub(crate) fn fields(message_type: &MessageType, paths: &[String]) -> Result<KeyRule, String> {
+        if !message_type.has_fields() {
+            return Err("keys cannot be taken out of messages without fields".to_owned());
         }
         if paths.is_empty() {
             return Err("no key field".to_owned());
         }
-        let mut split = Vec::new();
-        for path in paths {
-            let steps = path
-                .strip_prefix('/')
-                .map(|steps| steps.split('/').map(str::to_owned).collect::<Vec<_>>())
-                .filter(|steps| steps.iter().all(|step| !step.is_empty()))
-                .ok_or_else(|| format!("{path} is no path such as /id or /customer/id"))?;
-            split.push(steps);
+        let paths = paths
+            .iter()
+            .map(|path| Path::parse(path).map_err(|error| format!("{path}: {error}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(KeyRule::Fields(KeyFields {
+            extractor: Extractor::new(&paths),
+            message_type: message_type.clone(),
+            paths,
+        }))
+    }
+
+    /// The key fields; none if the publishers choose the keys.
+    pub(crate) fn paths(&self) -> &[Path] {
+        match self {
+            KeyRule::Fields(fields) => &fields.paths,
+            KeyRule::Explicit => &[],
         }
-        Ok(KeyRule::Fields(split))
     }
 
     /// The key of a message that is published: made from its fields, or the one it came with.
@@ -44,7 +59,7 @@ impl KeyRule {
         supplied: Cow<'k, [u8]>,
     ) -> Result<Cow<'k, [u8]>, Refusal> {
         match self {
-            KeyRule::Fields(paths) => generated(topic, payload, paths).map(Cow::Owned),
+            KeyRule::Fields(fields) => fields.key(topic, payload).map(Cow::Owned),
             KeyRule::Explicit if supplied.is_empty() => Err(Refusal::new(
                 text::BAD_SOW_KEY,
                 "the topic wants a key from the publisher, there is none",
@@ -60,7 +75,7 @@ impl KeyRule {
     /// The key of the record that this data would update, for a delete.
     pub(crate) fn of_data(&self, topic: &[u8], payload: &[u8]) -> Result<Vec<u8>, Refusal> {
         match self {
-            KeyRule::Fields(paths) => generated(topic, payload, paths),
+            KeyRule::Fields(fields) => fields.key(topic, payload),
             KeyRule::Explicit => Err(Refusal::new(
                 text::BAD_SOW_KEY,
                 "the records of this topic cannot be told by their data",
@@ -78,51 +93,38 @@ pub(crate) fn is_key_text(key: &[u8]) -> bool {
         })
 }
 
-/// The decimal digits of a hash over the topic and the values of its key fields.
-fn generated(topic: &[u8], payload: &[u8], paths: &[Vec<String>]) -> Result<Vec<u8>, Refusal> {
-    let values = field_values(payload, paths)?;
-    let parts = values.iter().map(|value| value.as_bytes());
-    Ok(stable_hash(std::iter::once(topic).chain(parts))
-        .to_string()
-        .into_bytes())
-}
-
-/// The values at these paths of a JSON message, as text.
-///
-/// A number and a string of the same text make the same key, as AMPS infers types from text. A
-/// value that is absent, null, empty, an array or an object makes no key.
-fn field_values(payload: &[u8], paths: &[Vec<String>]) -> Result<Vec<String>, Refusal> {
-    let message = serde_json::from_slice::<serde_json::Value>(payload)
-        .map_err(|error| Refusal::new(text::BAD_SOW_KEY, format!("unreadable data: {error}")))?;
-    let mut values = Vec::with_capacity(paths.len());
-    for path in paths {
-        let found = path
-            .iter()
-            .try_fold(&message, |value, step| value.as_object()?.get(step));
-        let value = match found {
-            Some(serde_json::Value::String(string)) if !string.is_empty() => string.clone(),
-            Some(serde_json::Value::Number(number)) => number.to_string(),
-            Some(serde_json::Value::Bool(value)) => value.to_string(),
-            _ => {
-                return Err(Refusal::new(
-                    text::BAD_SOW_KEY,
-                    format!("the message has no value at /{}", path.join("/")),
-                ));
-            }
-        };
-        values.push(value);
+impl KeyFields {
+    /// The decimal digits of a hash over the topic and the values of the key fields.
+    ///
+    /// A number and a string of the same text make the same key, as AMPS infers types from text.
+    /// A value that is absent, null, empty or an object makes no key, and an array makes that of
+    /// its first element.
+    fn key(&self, topic: &[u8], payload: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let values = self.extractor.extract(&self.message_type, payload);
+        if values.is_malformed() {
+            return Err(Refusal::new(text::BAD_SOW_KEY, "unreadable data"));
+        }
+        let mut parts = Vec::with_capacity(self.paths.len());
+        for (at, path) in self.paths.iter().enumerate() {
+            let part = values.get(at).into_text();
+            parts.push(
+                part.ok_or_else(|| Refusal::new(text::BAD_SOW_KEY, format!("no value at {path}")))?,
+            );
+        }
+        let parts = std::iter::once(topic).chain(parts.iter().map(|part| &**part));
+        Ok(stable_hash(parts).to_string().into_bytes())
     }
-    Ok(values)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::push_part;
 
-    fn key(rule: &KeyRule, payload: &str) -> Result<String, &'static str> {
+    fn key(rule: &KeyRule, payload: &str) -> Result<String, String> {
         rule.of_publish(b"orders", payload.as_bytes(), Cow::Borrowed(b""))
             .map(|key| String::from_utf8(key.into_owned()).unwrap())
-            .map_err(|refusal| refusal.reason)
+            .map_err(|refusal| refusal.reason.into_owned())
     }
 
     fn rule(paths: &[&str]) -> Result<KeyRule, String> {
@@ -130,7 +132,7 @@ mod tests {
             .iter()
             .map(|path| path.to_string())
             .collect::<Vec<_>>();
-        KeyRule::fields("json", &paths)
+        KeyRule::fields(&MessageType::Json, &paths)
     }
 
     #[test]
@@ -163,10 +165,34 @@ mod tests {
             r#"{"x":1}"#,
             r#"{"id":null}"#,
             r#"{"id":""}"#,
-            r#"{"id":[1]}"#,
+            r#"{"id":[]}"#,
+            r#"{"id":{"n":1}}"#,
         ] {
-            assert_eq!(key(&rule, payload), Err(text::BAD_SOW_KEY), "{payload}");
+            assert_eq!(
+                key(&rule, payload).unwrap_err(),
+                text::BAD_SOW_KEY,
+                "{payload}"
+            );
         }
+    }
+
+    #[test]
+    fn keys_are_read_out_of_every_type_with_fields() {
+        let key = |message_type: &MessageType, path: &str, payload: &[u8]| {
+            let rule = KeyRule::fields(message_type, &[path.to_owned()]).unwrap();
+            rule.of_data(b"orders", payload).unwrap()
+        };
+        let json = key(&MessageType::Json, "/id", br#"{"id":"A1"}"#);
+        assert_eq!(key(&MessageType::Fix, "/11", b"35=D\x0111=A1\x01"), json);
+        assert_eq!(key(&MessageType::Nvfix, "/id", b"id=A1\x01qty=2"), json);
+        let mut parts = Vec::new();
+        push_part(&mut parts, br#"{"id":"A1"}"#).unwrap();
+        push_part(&mut parts, b"scan").unwrap();
+        let types = vec![MessageType::Json, MessageType::Binary];
+        let local = MessageType::CompositeLocal(types.clone());
+        assert_eq!(key(&local, "/0/id", &parts), json);
+        let global = MessageType::CompositeGlobal(types);
+        assert_eq!(key(&global, "/id", &parts), json);
     }
 
     #[test]
@@ -174,11 +200,11 @@ mod tests {
         let take = |key: &'static [u8]| {
             KeyRule::Explicit
                 .of_publish(b"x", b"", Cow::Borrowed(key))
-                .map_err(|refusal| refusal.reason)
+                .map_err(|refusal| refusal.reason.into_owned())
         };
         assert_eq!(take(b"aZ09+/=").unwrap(), &b"aZ09+/="[..]);
-        assert_eq!(take(b""), Err(text::BAD_SOW_KEY));
-        assert_eq!(take(b"a,b"), Err(text::BAD_SOW_KEY));
+        assert_eq!(take(b"").unwrap_err(), text::BAD_SOW_KEY);
+        assert_eq!(take(b"a,b").unwrap_err(), text::BAD_SOW_KEY);
         assert!(KeyRule::Explicit.of_data(b"x", b"{}").is_err());
     }
 
@@ -187,6 +213,6 @@ mod tests {
         for paths in [&["id"][..], &["/"], &["/a//b"], &[]] {
             assert!(rule(paths).is_err(), "{paths:?}");
         }
-        assert!(KeyRule::fields("fix", &["/55".to_owned()]).is_err());
+        assert!(KeyRule::fields(&MessageType::Binary, &["/55".to_owned()]).is_err());
     }
 }

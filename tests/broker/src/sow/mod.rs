@@ -1,21 +1,13 @@
 //! The last value of every record of one topic.
 
 mod key;
+mod record;
 
 pub(crate) use key::{KeyRule, is_key_text};
+pub(crate) use record::Record;
 
-use rustc_hash::FxHashMap;
-
-/// One record.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) key: Box<[u8]>,
-    pub(crate) payload: Vec<u8>,
-    /// The publisher's token on the last message; may be empty.
-    pub(crate) correlation_id: Vec<u8>,
-    /// When the last message was processed, in microseconds since 1970.
-    pub(crate) updated: u64,
-}
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::time::{Duration, Instant};
 
 /// The records of a topic.
 ///
@@ -25,37 +17,39 @@ pub(crate) struct Record {
 pub(crate) struct Sow {
     /// Where keys come from.
     pub(crate) rule: KeyRule,
+    /// The lifetime of a record whose publisher says none, zero if it has no end; `None` if
+    /// nothing ever expires.
+    default_lifetime: Option<Duration>,
     index: FxHashMap<Box<[u8]>, usize>,
     /// In order of insertion; a deleted record leaves a gap.
     slots: Vec<Option<Record>>,
+    /// The keys that a timer runs for: never more than one each, however often they are updated.
+    timed: FxHashSet<Box<[u8]>>,
 }
 
 impl Sow {
-    pub(crate) fn new(rule: KeyRule) -> Sow {
+    pub(crate) fn new(rule: KeyRule, default_lifetime: Option<Duration>) -> Sow {
         Sow {
             rule,
+            default_lifetime,
             index: FxHashMap::default(),
             slots: Vec::new(),
+            timed: FxHashSet::default(),
         }
     }
 
-    /// Inserts a record, or replaces the one of the same key.
-    pub(crate) fn put(&mut self, key: &[u8], payload: &[u8], correlation_id: &[u8], updated: u64) {
-        if let Some(record) = self.index.get(key).and_then(|&at| self.slots[at].as_mut()) {
-            record.payload.clear();
-            record.payload.extend_from_slice(payload);
-            record.correlation_id.clear();
-            record.correlation_id.extend_from_slice(correlation_id);
-            record.updated = updated;
-            return;
+    /// Inserts a record, or replaces the one of the same key and returns that.
+    pub(crate) fn put(&mut self, record: Record) -> Option<Record> {
+        if let Some(place) = self.place(&record.key) {
+            return Some(std::mem::replace(place, record));
         }
-        self.index.insert(key.into(), self.slots.len());
-        self.slots.push(Some(Record {
-            key: key.into(),
-            payload: payload.to_vec(),
-            correlation_id: correlation_id.to_vec(),
-            updated,
-        }));
+        self.index.insert(record.key.clone(), self.slots.len());
+        self.slots.push(Some(record));
+        None
+    }
+
+    fn place(&mut self, key: &[u8]) -> Option<&mut Record> {
+        self.slots[*self.index.get(key)?].as_mut()
     }
 
     /// Takes a record out.
@@ -66,14 +60,6 @@ impl Sow {
             self.close_gaps();
         }
         removed
-    }
-
-    /// Takes every record out; says how many there were.
-    pub(crate) fn clear(&mut self) -> u64 {
-        let count = self.len();
-        self.index.clear();
-        self.slots.clear();
-        count
     }
 
     /// The record of a key.
@@ -91,6 +77,35 @@ impl Sow {
         self.index.len() as u64
     }
 
+    /// When a record ends that is published at `now` with this many seconds to live
+    /// (`broker-behaviour §3`).
+    pub(crate) fn end_of(
+        &self,
+        seconds: Option<u64>,
+        now: impl Fn() -> Instant,
+    ) -> Option<Instant> {
+        let default = self.default_lifetime?;
+        let lifetime = seconds.map_or(default, Duration::from_secs);
+        // Zero never expires; neither does what the clock cannot count to.
+        (!lifetime.is_zero()).then(|| now().checked_add(lifetime))?
+    }
+
+    /// When a timer is to look at this record; `None` if it does not expire, or if a timer looks
+    /// already.
+    pub(crate) fn arm(&mut self, key: &[u8]) -> Option<Instant> {
+        let at = self.get(key)?.expires?;
+        (!self.timed.contains(key) && self.timed.insert(key.into())).then_some(at)
+    }
+
+    /// The timer of a record has come: true if the record's time is over. If not, it may be armed
+    /// again.
+    pub(crate) fn is_over(&mut self, key: &[u8], now: Instant) -> bool {
+        self.timed.remove(key);
+        self.get(key)
+            .and_then(|record| record.expires)
+            .is_some_and(|end| end <= now)
+    }
+
     fn close_gaps(&mut self) {
         self.slots.retain(Option::is_some);
         for (at, record) in self.slots.iter().flatten().enumerate() {
@@ -105,6 +120,17 @@ impl Sow {
 mod tests {
     use super::*;
 
+    fn record(key: impl ToString, payload: &str) -> Record {
+        Record {
+            key: key.to_string().into_bytes().into(),
+            payload: payload.into(),
+            correlation_id: Vec::new(),
+            updated: 1,
+            version: 1,
+            expires: None,
+        }
+    }
+
     fn keys(sow: &Sow) -> Vec<u64> {
         sow.records()
             .map(|record| String::from_utf8_lossy(&record.key).parse().unwrap())
@@ -113,11 +139,11 @@ mod tests {
 
     #[test]
     fn records_stay_in_order_of_insertion_through_updates_and_deletes() {
-        let mut sow = Sow::new(KeyRule::Explicit);
+        let mut sow = Sow::new(KeyRule::Explicit, None);
         for key in 0..1000u64 {
-            sow.put(key.to_string().as_bytes(), b"old", b"", 1);
+            assert!(sow.put(record(key, "old")).is_none());
         }
-        sow.put(b"7", b"new", b"x", 2);
+        assert_eq!(sow.put(record(7, "new")).unwrap().payload, b"old");
         for key in (0..1000u64).filter(|key| key % 7 != 0) {
             assert!(sow.remove(key.to_string().as_bytes()).is_some());
         }
@@ -131,7 +157,44 @@ mod tests {
         }
         assert!(sow.get(b"1").is_none());
         assert!(sow.remove(b"1").is_none());
-        assert_eq!(sow.clear(), 143);
-        assert_eq!(sow.records().count(), 0);
+    }
+
+    #[test]
+    fn a_lifetime_is_the_publishers_or_the_topics_and_needs_to_be_enabled() {
+        let now = Instant::now();
+        let end = |default, seconds| {
+            Sow::new(KeyRule::Explicit, default)
+                .end_of(seconds, || now)
+                .map(|end| (end - now).as_secs())
+        };
+        let ten = Some(Duration::from_secs(10));
+        assert_eq!(end(None, Some(5)), None);
+        assert_eq!(end(ten, None), Some(10));
+        assert_eq!(end(ten, Some(5)), Some(5));
+        assert_eq!(end(ten, Some(0)), None);
+        assert_eq!(end(ten, Some(u64::MAX)), None);
+        assert_eq!(end(Some(Duration::ZERO), None), None);
+        assert_eq!(end(Some(Duration::ZERO), Some(5)), Some(5));
+    }
+
+    #[test]
+    fn a_record_has_one_timer_and_ends_when_its_last_update_says() {
+        let mut sow = Sow::new(KeyRule::Explicit, Some(Duration::ZERO));
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let ending = |expires| Record {
+            expires,
+            ..record("k", "")
+        };
+        sow.put(ending(Some(now)));
+        assert_eq!(sow.arm(b"k"), Some(now));
+        sow.put(ending(Some(later)));
+        assert_eq!(sow.arm(b"k"), None, "a timer runs");
+        assert!(!sow.is_over(b"k", now));
+        assert_eq!(sow.arm(b"k"), Some(later));
+        assert!(sow.is_over(b"k", later));
+        sow.put(ending(None));
+        assert_eq!(sow.arm(b"k"), None);
+        assert!(!sow.is_over(b"k", later));
     }
 }

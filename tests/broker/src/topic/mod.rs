@@ -3,17 +3,30 @@
 //! A topic is a name plus a message type (`broker-behaviour §1`). Configured topics come first,
 //! in configuration order; any other name becomes a topic when somebody first publishes to it.
 
+mod change;
+mod conflator;
+mod listener;
+mod news;
 mod pattern;
 mod route;
 mod subscription;
+mod window;
+mod write;
 
+pub(crate) use change::{Event, Seen};
+pub(crate) use listener::Listener;
+pub(crate) use news::{Addressees, Reason};
 pub(crate) use pattern::Pattern;
-pub(crate) use route::{Delivery, Routes};
-pub(crate) use subscription::Subscription;
+pub(crate) use route::{Outlet, Routes};
+pub(crate) use subscription::{Conflation, Page, Subscription};
+pub(crate) use window::compare as compare_on_page;
+pub(crate) use write::Incoming;
 
-use crate::config::{Keys, TopicConfig};
+use crate::config::{Keys, NamedType, TopicConfig};
+use crate::entitlement::{Access, Entitlements, Grant};
 use crate::error::BrokerError;
-use crate::server::Connection;
+use crate::message_type::MessageType;
+use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -21,19 +34,31 @@ use std::sync::Arc;
 /// One topic.
 pub(crate) struct Topic {
     pub(crate) name: Box<[u8]>,
+    pub(crate) message_type: MessageType,
     /// The last values, if the topic keeps them.
     pub(crate) sow: Option<Sow>,
     /// Who gets what is published here.
     pub(crate) routes: Routes,
     /// How many messages were published and accepted.
     pub(crate) published: u64,
-    message_type: usize,
+    /// Its place among the topics.
+    pub(crate) at: usize,
+    /// The place of its message type.
+    type_at: usize,
+}
+
+impl Topic {
+    fn attach(&mut self, connection: &Arc<Connection>, added: &Arc<Subscription>, grant: Grant) {
+        let here = (&*self.name, &self.message_type, self.sow.as_ref());
+        let listener = Listener::new(added, grant, here);
+        self.routes.attach(connection, listener);
+    }
 }
 
 /// A subscription to a pattern, to be held against topics that appear later.
 struct Standing {
     connection: Arc<Connection>,
-    message_type: usize,
+    type_at: usize,
     subscription: Arc<Subscription>,
 }
 
@@ -41,9 +66,13 @@ struct Standing {
 #[derive(Default)]
 pub(crate) struct Topics {
     all: Vec<Topic>,
+    types: Vec<MessageType>,
     /// By message type, then by name.
     index: Vec<FxHashMap<Box<[u8]>, usize>>,
     standing: Vec<Standing>,
+    entitlements: Entitlements,
+    /// Counts messages and subscriptions.
+    clock: u64,
 }
 
 impl Topics {
@@ -53,11 +82,17 @@ impl Topics {
     ///
     /// [`BrokerError::Topic`] for a topic that cannot work as configured.
     pub(crate) fn configure(
-        message_types: &[String],
+        message_types: &[NamedType],
         configured: &[TopicConfig],
+        entitlements: Entitlements,
     ) -> Result<Topics, BrokerError> {
         let mut topics = Topics {
+            types: message_types
+                .iter()
+                .map(|known| known.message_type.clone())
+                .collect(),
             index: message_types.iter().map(|_| FxHashMap::default()).collect(),
+            entitlements,
             ..Topics::default()
         };
         for config in configured {
@@ -71,63 +106,88 @@ impl Topics {
         Ok(topics)
     }
 
-    fn add_configured(&mut self, types: &[String], config: &TopicConfig) -> Result<(), String> {
+    fn add_configured(&mut self, types: &[NamedType], config: &TopicConfig) -> Result<(), String> {
         let name = config.name().as_bytes();
-        let message_type = types
+        let type_at = types
             .iter()
-            .position(|known| known == config.type_name())
+            .position(|known| known.name == config.type_name())
             .ok_or_else(|| format!("unknown message type {}", config.type_name()))?;
         if name.is_empty() || is_reserved(name) {
             return Err("this name cannot be configured".to_owned());
         }
-        if self.find(message_type, name).is_some() {
+        if self.find(type_at, name).is_some() {
             return Err("configured twice".to_owned());
         }
         let rule = match config.keys() {
             Keys::Explicit => KeyRule::Explicit,
-            Keys::Fields(paths) => KeyRule::fields(config.type_name(), paths)?,
+            Keys::Fields(paths) => KeyRule::fields(&self.types[type_at], paths)?,
         };
-        let at = self.create(message_type, name);
-        self.all[at].sow = Some(Sow::new(rule));
+        let at = self.create(type_at, name);
+        self.all[at].sow = Some(Sow::new(rule, config.default_lifetime()));
         Ok(())
     }
 
-    fn create(&mut self, message_type: usize, name: &[u8]) -> usize {
-        let mut routes = Routes::default();
+    fn create(&mut self, type_at: usize, name: &[u8]) -> usize {
+        let at = self.all.len();
+        let mut topic = Topic {
+            name: name.into(),
+            message_type: self.types[type_at].clone(),
+            sow: None,
+            routes: Routes::default(),
+            published: 0,
+            at,
+            type_at,
+        };
         for standing in &self.standing {
-            if standing.message_type == message_type && standing.subscription.pattern.matches(name)
-            {
-                routes.attach(&standing.connection, &standing.subscription);
+            let subscription = &standing.subscription;
+            if standing.type_at == type_at && subscription.pattern.matches(name) {
+                let owner = &subscription.owner;
+                match self.entitlements.grant(owner, name, Access::Read) {
+                    Grant::Nothing => {}
+                    grant => topic.attach(&standing.connection, subscription, grant),
+                }
             }
         }
-        let at = self.all.len();
-        self.all.push(Topic {
-            name: name.into(),
-            sow: None,
-            routes,
-            published: 0,
-            message_type,
-        });
-        if let Some(index) = self.index.get_mut(message_type) {
-            index.insert(name.into(), at);
-        }
+        self.all.push(topic);
+        self.index[type_at].insert(name.into(), at);
         at
+    }
+
+    /// The message type at a place.
+    pub(crate) fn message_type(&self, type_at: usize) -> &MessageType {
+        &self.types[type_at]
+    }
+
+    /// Who may do what.
+    pub(crate) fn entitlements(&self) -> &Entitlements {
+        &self.entitlements
+    }
+
+    /// The next place in the order of all messages and subscriptions.
+    #[inline]
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 
     /// The topic of this name, if it exists.
     #[inline]
-    pub(crate) fn find(&self, message_type: usize, name: &[u8]) -> Option<usize> {
-        self.index.get(message_type)?.get(name).copied()
+    pub(crate) fn find(&self, type_at: usize, name: &[u8]) -> Option<usize> {
+        self.index.get(type_at)?.get(name).copied()
     }
 
-    /// The topic of this name; a new one if there is none.
+    /// The place of the topic of this name; a new one if there is none.
     #[inline]
-    pub(crate) fn find_or_create(&mut self, message_type: usize, name: &[u8]) -> &mut Topic {
-        let at = match self.find(message_type, name) {
+    pub(crate) fn find_or_create(&mut self, type_at: usize, name: &[u8]) -> usize {
+        match self.find(type_at, name) {
             Some(at) => at,
-            None => self.create(message_type, name),
-        };
-        &mut self.all[at]
+            None => self.create(type_at, name),
+        }
+    }
+
+    /// Every topic, the configured ones first.
+    pub(crate) fn all(&self) -> &[Topic] {
+        &self.all
     }
 
     /// The topic at a place that [`Topics::find`] or [`Topics::matching`] named.
@@ -141,13 +201,13 @@ impl Topics {
     }
 
     /// The topics that a pattern means, in configuration order.
-    pub(crate) fn matching(&self, message_type: usize, pattern: &Pattern) -> Vec<usize> {
+    pub(crate) fn matching(&self, type_at: usize, pattern: &Pattern) -> Vec<usize> {
         match pattern {
-            Pattern::Literal(name) => self.find(message_type, name).into_iter().collect(),
+            Pattern::Literal(name) => self.find(type_at, name).into_iter().collect(),
             Pattern::Regex(_) => (0..self.all.len())
                 .filter(|&at| {
                     let topic = &self.all[at];
-                    topic.message_type == message_type && pattern.matches(&topic.name)
+                    topic.type_at == type_at && pattern.matches(&topic.name)
                 })
                 .collect(),
         }
@@ -160,27 +220,45 @@ impl Topics {
             .filter(move |topic| *topic.name == *name.as_bytes())
     }
 
-    /// Lets a subscription hear what is published from now on.
+    /// Lets a subscription hear what is published from now on, as far as its owner may.
     pub(crate) fn subscribe(
         &mut self,
         connection: &Arc<Connection>,
-        message_type: usize,
+        type_at: usize,
         subscription: &Arc<Subscription>,
     ) {
-        match &subscription.pattern {
-            Pattern::Literal(name) => self
-                .find_or_create(message_type, name)
-                .routes
-                .attach(connection, subscription),
+        let places = match &subscription.pattern {
+            Pattern::Literal(name) => vec![self.find_or_create(type_at, name)],
             Pattern::Regex(_) => {
-                for at in self.matching(message_type, &subscription.pattern) {
-                    self.all[at].routes.attach(connection, subscription);
-                }
                 self.standing.push(Standing {
                     connection: connection.clone(),
-                    message_type,
+                    type_at,
                     subscription: subscription.clone(),
                 });
+                self.matching(type_at, &subscription.pattern)
+            }
+        };
+        for at in places {
+            let topic = &mut self.all[at];
+            let owner = &subscription.owner;
+            match self.entitlements.grant(owner, &topic.name, Access::Read) {
+                Grant::Nothing => {}
+                grant => topic.attach(connection, subscription, grant),
+            }
+        }
+    }
+
+    /// Sends at once what a subscription holds back: it is about to be replaced.
+    pub(crate) fn release_all(
+        &mut self,
+        connection: u64,
+        subscription: &Subscription,
+        wakes: &mut Wakes,
+    ) {
+        if subscription.conflation.is_some() {
+            let whose = (connection, subscription.since);
+            for topic in &mut self.all {
+                topic.routes.release(&topic.name, whose, None, wakes);
             }
         }
     }
@@ -190,7 +268,7 @@ impl Topics {
         self.standing
             .retain(|standing| !Arc::ptr_eq(&standing.subscription, subscription));
         for topic in &mut self.all {
-            topic.routes.detach(connection, &subscription.id);
+            topic.routes.detach(connection, subscription);
         }
     }
 

@@ -1,67 +1,117 @@
-//! From a message to the connections that get it.
+//! From a change to the connections that hear of it.
 
+use super::change::{Change, Event};
+use super::listener::{Listener, Verdict};
+use super::news::{Addressees, News, Parcels};
 use super::subscription::Subscription;
-use crate::server::{Connection, Wakes};
-use crate::time::{now_micros, timestamp};
-use amps_core::CommandType;
-use amps_core::protocol::{Field, FrameWriter};
+use crate::server::{Connection, Task, Timers, Wakes};
+use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
-/// A message on its way to subscribers.
-pub(crate) struct Delivery<'a> {
-    pub(crate) topic: &'a [u8],
-    pub(crate) payload: &'a [u8],
-    /// Empty if the topic keeps no records.
-    pub(crate) sow_key: &'a [u8],
-    pub(crate) correlation_id: &'a [u8],
-    /// When it was processed, in microseconds since 1970; the clock is asked if it is not said.
-    pub(crate) processed: Option<u64>,
+/// Where deliveries go.
+pub(crate) struct Outlet<'e> {
+    pub(crate) wakes: &'e mut Wakes,
+    pub(crate) timers: &'e mut Timers,
 }
 
 /// The subscriptions of one connection that match one topic.
 ///
-/// A message goes out once for all of them. So it carries a field if at least one of them wants
-/// it: the reference is silent on what two subscriptions with different options do.
-pub(crate) struct Route {
+/// A message goes out once for all of them that are to get the same.
+struct Route {
     connection: Arc<Connection>,
-    subscriptions: Vec<Arc<Subscription>>,
-    /// The ids, as they stand in each frame.
-    ids: Vec<u8>,
-    timestamp: bool,
-    sow_key: bool,
+    listeners: Vec<Listener>,
+    /// Set if all of them take every message whole and at once.
+    plain: Option<Addressees>,
 }
 
 impl Route {
     fn refresh(&mut self) {
-        self.ids.clear();
-        for subscription in &self.subscriptions {
-            if !self.ids.is_empty() {
-                self.ids.push(b',');
+        self.plain = self.listeners.iter().all(Listener::is_plain).then(|| {
+            let mut addressees = Addressees::default();
+            for listener in &self.listeners {
+                addressees.add(&listener.subscription);
             }
-            self.ids.extend_from_slice(&subscription.id);
-        }
-        self.timestamp = self.subscriptions.iter().any(|one| one.timestamp);
-        self.sow_key = self.subscriptions.iter().any(|one| one.sow_key);
+            addressees
+        });
     }
 
-    /// Appends the message to the output of the connection.
+    /// Appends what the change means to the output of the connection.
     #[inline]
-    fn deliver(&self, delivery: &Delivery<'_>, wakes: &mut Wakes) {
-        self.connection.send(wakes, |out| {
-            let mut frame = FrameWriter::begin(out, CommandType::Publish);
-            frame.text(Field::Topic, delivery.topic);
-            frame.text(Field::SubIds, &self.ids);
-            if self.timestamp {
-                frame.text(
-                    Field::Timestamp,
-                    &timestamp(delivery.processed.unwrap_or_else(now_micros)),
-                );
+    fn deliver(&mut self, change: &Change<'_>, outlet: &mut Outlet<'_>) {
+        match &self.plain {
+            Some(addressees) if change.event == Event::Published => {
+                let news = News::message(change, Cow::Borrowed(change.payload), true);
+                self.connection.send(outlet.wakes, |out| {
+                    addressees.write(out, change.topic, &news)
+                });
             }
-            if self.sow_key {
-                frame.text_if(Field::SowKey, delivery.sow_key);
+            _ => self.sort_out(change, outlet),
+        }
+    }
+
+    /// As [`Route::deliver`], for subscriptions that want different things.
+    fn sort_out(&mut self, change: &Change<'_>, outlet: &mut Outlet<'_>) {
+        let verdicts = self
+            .listeners
+            .iter()
+            .map(|listener| listener.judge(change))
+            .collect::<SmallVec<[Verdict; 4]>>();
+        // If one subscription of a connection gets all fields, so do the others
+        // (`broker-behaviour §1`); those that are conflated go by themselves.
+        let mut at_once = verdicts.iter().zip(&self.listeners);
+        let whole = at_once.any(|(verdict, listener)| {
+            *verdict == Verdict::Message { whole: true } && listener.conflator.is_none()
+        });
+        let connection = self.connection.id();
+        let mut parcels = Parcels::default();
+        for (listener, verdict) in self.listeners.iter_mut().zip(verdicts) {
+            let mut told = SmallVec::<[News<'_>; 2]>::new();
+            if verdict == Verdict::Page {
+                listener.turn_page(change, |news| told.push(news));
+            } else {
+                let whole = whole && listener.conflator.is_none();
+                told.extend(listener.news(verdict, change, whole));
             }
-            frame.text_if(Field::CorrelationId, delivery.correlation_id);
-            frame.finish(delivery.payload);
+            for news in told {
+                match listener.conflate(change, news) {
+                    Ok(None) => {}
+                    Ok(Some(due)) => {
+                        let task = Task::Conflation {
+                            topic: change.at,
+                            connection,
+                            since: listener.subscription.since,
+                        };
+                        outlet.timers.add(due, task);
+                    }
+                    Err(news) => parcels.add(&listener.subscription, news),
+                }
+            }
+        }
+        if !parcels.is_empty() {
+            self.connection
+                .send(outlet.wakes, |out| parcels.write(out, change.topic));
+        }
+    }
+
+    /// Sends what one of the subscriptions held back and is due; all of it if no time is given.
+    fn release(&mut self, topic: &[u8], since: u64, now: Option<Instant>, wakes: &mut Wakes) {
+        let listener = self
+            .listeners
+            .iter_mut()
+            .find(|listener| listener.subscription.since == since);
+        let Some(listener) = listener else {
+            return;
+        };
+        let Some(conflator) = &mut listener.conflator else {
+            return;
+        };
+        let mut addressees = Addressees::default();
+        addressees.add(&listener.subscription);
+        conflator.release(now, |news| {
+            self.connection
+                .send(wakes, |out| addressees.write(out, topic, news));
         });
     }
 }
@@ -73,41 +123,31 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Adds a subscription, or puts it in the place of the one of the same connection and id.
-    pub(crate) fn attach(&mut self, connection: &Arc<Connection>, added: &Arc<Subscription>) {
-        let route = match self.position(connection.id()) {
-            Some(at) => &mut self.routes[at],
-            None => {
-                self.routes.push(Route {
-                    connection: connection.clone(),
-                    subscriptions: Vec::new(),
-                    ids: Vec::new(),
-                    timestamp: false,
-                    sow_key: false,
-                });
-                let last = self.routes.len() - 1;
-                &mut self.routes[last]
-            }
-        };
-        match route
-            .subscriptions
-            .iter_mut()
-            .find(|one| one.id == added.id)
-        {
-            Some(place) => *place = added.clone(),
-            None => route.subscriptions.push(added.clone()),
-        }
+    /// Adds a subscription. There is none of the same connection and id.
+    pub(super) fn attach(&mut self, connection: &Arc<Connection>, added: Listener) {
+        let at = self.position(connection.id()).unwrap_or_else(|| {
+            self.routes.push(Route {
+                connection: connection.clone(),
+                listeners: Vec::new(),
+                plain: None,
+            });
+            self.routes.len() - 1
+        });
+        let route = &mut self.routes[at];
+        route.listeners.push(added);
         route.refresh();
     }
 
-    /// Removes one subscription of a connection.
-    pub(crate) fn detach(&mut self, connection: u64, id: &[u8]) {
+    /// Removes one subscription of a connection; what it holds back is dropped.
+    pub(super) fn detach(&mut self, connection: u64, subscription: &Arc<Subscription>) {
         let Some(at) = self.position(connection) else {
             return;
         };
         let route = &mut self.routes[at];
-        route.subscriptions.retain(|one| *one.id != *id);
-        if route.subscriptions.is_empty() {
+        route
+            .listeners
+            .retain(|one| !Arc::ptr_eq(&one.subscription, subscription));
+        if route.listeners.is_empty() {
             self.routes.remove(at);
         } else {
             route.refresh();
@@ -115,18 +155,49 @@ impl Routes {
     }
 
     /// Removes everything of a connection.
-    pub(crate) fn forget(&mut self, connection: u64) {
+    pub(super) fn forget(&mut self, connection: u64) {
         if let Some(at) = self.position(connection) {
             self.routes.remove(at);
         }
     }
 
-    /// Hands the message to every connection, once each.
+    /// Tells every connection of a change.
     #[inline]
-    pub(crate) fn deliver(&self, delivery: &Delivery<'_>, wakes: &mut Wakes) {
-        for route in &self.routes {
-            route.deliver(delivery, wakes);
+    pub(super) fn deliver(&mut self, change: &Change<'_>, outlet: &mut Outlet<'_>) {
+        for route in &mut self.routes {
+            route.deliver(change, outlet);
         }
+    }
+
+    /// The subscription of this connection and place in the order, if it is here.
+    pub(crate) fn listener(&self, connection: u64, since: u64) -> Option<&Listener> {
+        self.routes[self.position(connection)?]
+            .listeners
+            .iter()
+            .find(|listener| listener.subscription.since == since)
+    }
+
+    /// Sends what a subscription held back and is due; all of it if no time is given.
+    pub(super) fn release(
+        &mut self,
+        topic: &[u8],
+        (connection, since): (u64, u64),
+        now: Option<Instant>,
+        wakes: &mut Wakes,
+    ) {
+        if let Some(at) = self.position(connection) {
+            self.routes[at].release(topic, since, now, wakes);
+        }
+    }
+
+    /// The timer of a subscription has come; returns when it is to come again.
+    pub(super) fn rearm(&mut self, (connection, since): (u64, u64)) -> Option<Instant> {
+        let at = self.position(connection)?;
+        let mut listeners = self.routes[at].listeners.iter_mut();
+        let listener = listeners.find(|listener| listener.subscription.since == since)?;
+        let conflator = listener.conflator.as_mut()?;
+        conflator.disarm();
+        conflator.arm()
     }
 
     fn position(&self, connection: u64) -> Option<usize> {

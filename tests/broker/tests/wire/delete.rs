@@ -80,7 +80,7 @@ fn a_delete_that_makes_no_sense_is_refused_and_deletes_nothing() {
         (r#""t":"orders""#, r#"{"qty":1}"#, "bad sow key"),
         (r#""t":"blobs""#, r#"{"id":1}"#, "bad sow key"),
         (r#""t":"blobs","sow_keys":"""#, "", "bad sow key"),
-        (r#""t":"orders","f":"/id = 1""#, "", "bad filter"),
+        (r#""t":"orders","f":"/id =""#, "", "bad filter"),
         (
             r#""t":"orders","f":"1=1""#,
             r#"{"id":1}"#,

@@ -7,6 +7,7 @@
 
 mod controls;
 mod delete;
+mod focus;
 mod heartbeat;
 mod logon;
 mod peer;
@@ -14,3 +15,4 @@ mod publish;
 mod query;
 mod robustness;
 mod subscribe;
+mod write_acks;

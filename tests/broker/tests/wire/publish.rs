@@ -158,23 +158,3 @@ fn an_explicit_key_comes_back_as_it_was_given() {
     }
     assert_eq!(broker.record_count("blobs"), 1);
 }
-
-#[test]
-fn commands_that_are_not_there_yet_are_refused_and_the_connection_stays() {
-    let broker = Broker::builder()
-        .sow_topic("orders", ["/id"])
-        .start()
-        .unwrap();
-    let mut peer = Peer::named(&broker, "a");
-    for command in [
-        "delta_publish",
-        "delta_subscribe",
-        "sow_and_delta_subscribe",
-    ] {
-        peer.refused(
-            &format!(r#"{{"c":"{command}","cid":"1","t":"orders","a":"processed"}}{{"id":1}}"#),
-            "unknown command",
-        );
-    }
-    assert_eq!(broker.record_count("orders"), 0);
-}

@@ -185,21 +185,23 @@ fn a_pattern_queries_its_topics_in_configuration_order_and_only_those_of_its_typ
 fn a_refused_query_sends_nothing_but_its_refusal() {
     let (_broker, mut peer) = orders();
     for (fields, reason) in [
-        (r#""f":"/qty > 50""#, "bad filter"),
-        (r#""orderby":"/qty DESC""#, "invalid order by"),
+        (r#""f":"/qty >""#, "bad filter"),
+        (r#""orderby":"/qty DOWN""#, "invalid order by"),
         (r#""bm":"20240315T093000Z""#, "invalid bookmark"),
-        (r#""o":"skip_n=1,top_n=1""#, "invalid options"),
+        (r#""o":"skip_n=1""#, "invalid options"),
         (
             r#""o":"projection=[SUM(/q) AS /t],grouping=[/s]""#,
             "invalid options",
         ),
         (r#""skip_n":1"#, "invalid options"),
-        (r#""o":"replace,oof""#, "invalid options"),
+        (r#""o":"projection=[SUM(/q) AS /t]""#, "invalid options"),
+        (r#""o":"grouping=[/s]""#, "invalid options"),
+        (r#""bs":10001"#, "invalid options"),
+        (r#""t":"^ord","o":"top_n=1,skip_n=1""#, "invalid options"),
+        (r#""t":"(""#, "bad regex topic"),
+        (r#""sow_keys":"1,,2""#, "bad sow key"),
     ] {
-        for command in ["sow", "sow_and_subscribe"] {
-            if command == "sow" && fields.contains("replace") {
-                continue;
-            }
+        for command in ["sow", "sow_and_subscribe", "sow_and_delta_subscribe"] {
             peer.refused(
                 &format!(r#"{{"c":"{command}","cid":"7","t":"orders",{fields},"a":"processed,completed"}}"#),
                 reason,

@@ -1,0 +1,192 @@
+//! The result of a query: which records, in which order, in which frames.
+
+use super::Session;
+use super::query::Query;
+use crate::ack::Counters;
+use crate::engine::{Engine, Identity};
+use crate::entitlement::{Access, Grant};
+use crate::filter::SortKey;
+use crate::sow::Record;
+use crate::time::timestamp;
+use crate::topic::{Seen, Topic, Topics, compare_on_page};
+use amps_core::CommandType;
+use amps_core::protocol::{Field, FrameWriter};
+use std::borrow::Cow;
+
+/// A frame is closed beyond this, so that large records do not add up to a frame that nobody
+/// accepts.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// A record that matches.
+struct Found<'e> {
+    topic: &'e Topic,
+    record: &'e Record,
+    /// Nothing if there is no order.
+    sort: Option<SortKey>,
+}
+
+/// A record as it is sent.
+struct Line<'e> {
+    topic: &'e Topic,
+    record: &'e Record,
+    payload: Cow<'e, [u8]>,
+}
+
+impl Session {
+    /// Sends the result: one group, whatever the number of topics and of records. Leaves out what
+    /// the client is known to have.
+    pub(super) fn run(
+        &self,
+        engine: &mut Engine,
+        type_at: usize,
+        query: &Query<'_>,
+        known: impl Fn(&Topic, &Record) -> bool,
+    ) -> Counters {
+        let who = engine.identity(self.connection.id());
+        let Engine { topics, wakes, .. } = engine;
+        let mut counters = Counters::default();
+        let mut found = find(topics, type_at, &who, query, &mut counters);
+        counters.matches = found.len() as u64;
+        sort(&mut found, query);
+        let wanted = &query.criteria.wanted;
+        let count = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
+        let lines = found
+            .into_iter()
+            .skip(count(wanted.skip_n).unwrap_or(0))
+            .take(count(wanted.top_n).unwrap_or(usize::MAX))
+            .filter(|one| !known(one.topic, one.record))
+            .filter_map(|one| {
+                let payload = match &wanted.select {
+                    None => Cow::Borrowed(&*one.record.payload),
+                    // What cannot be read cannot be selected from.
+                    Some(select) => select
+                        .apply(&one.topic.message_type, &one.record.payload)
+                        .ok()?,
+                };
+                Some(Line {
+                    topic: one.topic,
+                    record: one.record,
+                    payload,
+                })
+            })
+            .collect::<Vec<_>>();
+        counters.returned = Some(lines.len() as u64);
+        let marker = |command| {
+            move |out: &mut Vec<u8>| {
+                let mut frame = FrameWriter::begin(out, command);
+                frame.text(Field::QueryId, &query.query_id);
+                frame.finish(b"");
+            }
+        };
+        self.connection.send(wakes, marker(CommandType::GroupBegin));
+        let mut rest = &lines[..];
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_length(rest, query.batch));
+            self.connection
+                .send(wakes, |out| write_batch(out, query, batch));
+            rest = later;
+        }
+        self.connection.send(wakes, marker(CommandType::GroupEnd));
+        counters
+    }
+}
+
+/// The records that match and that the client may see, in the order of topics and insertion.
+fn find<'e>(
+    topics: &'e Topics,
+    type_at: usize,
+    who: &Identity,
+    query: &Query<'_>,
+    counters: &mut Counters,
+) -> Vec<Found<'e>> {
+    let criteria = &query.criteria;
+    let mut found = Vec::new();
+    for at in topics.matching(type_at, &criteria.pattern) {
+        let topic = topics.at(at);
+        let Some(sow) = &topic.sow else {
+            continue;
+        };
+        let grant = topics.entitlements().grant(who, &topic.name, Access::Read);
+        if matches!(grant, Grant::Nothing) {
+            continue;
+        }
+        let mut look_at = |record: &'e Record| {
+            counters.topic_matches += 1;
+            let seen = Seen::record(&topic.message_type, &topic.name, record);
+            let filter = criteria.filter.as_ref();
+            if grant.covers(&seen) && filter.is_none_or(|filter| filter.matches(&seen)) {
+                let order = query.order.as_ref();
+                let sort = order.map(|order| order.key(&topic.message_type, &record.payload));
+                found.push(Found {
+                    topic,
+                    record,
+                    sort,
+                });
+            }
+        };
+        match &query.keys {
+            Some(keys) => keys
+                .iter()
+                .filter_map(|key| sow.get(key))
+                .for_each(&mut look_at),
+            None => sow.records().for_each(&mut look_at),
+        }
+    }
+    found
+}
+
+/// Pages need an order that no two records share, so that none is on two pages or on none.
+fn sort(found: &mut [Found<'_>], query: &Query<'_>) {
+    if query.criteria.wanted.skip_n.is_some() {
+        found.sort_by(|left, right| {
+            compare_on_page(
+                query.order.as_ref(),
+                (&left.sort, &left.record.key),
+                (&right.sort, &right.record.key),
+            )
+        });
+    } else if let Some(order) = &query.order {
+        found.sort_by(|left, right| match (&left.sort, &right.sort) {
+            (Some(left), Some(right)) => order.compare(left, right),
+            _ => std::cmp::Ordering::Equal,
+        });
+    }
+}
+
+/// How many of the records go into the next frame: at least one, and of one topic only.
+fn batch_length(lines: &[Line<'_>], most: usize) -> usize {
+    let mut bytes = 0;
+    let fitting = lines
+        .iter()
+        .take(most)
+        .take_while(|line| {
+            let fits = bytes < MAX_BATCH_BYTES && line.topic.at == lines[0].topic.at;
+            bytes += line.payload.len();
+            fits
+        })
+        .count();
+    fitting.max(1)
+}
+
+fn write_batch(out: &mut Vec<u8>, query: &Query<'_>, lines: &[Line<'_>]) {
+    let wanted = &query.criteria.wanted;
+    let mut frame = FrameWriter::begin(out, CommandType::Sow);
+    frame.text(Field::QueryId, &query.query_id);
+    frame.text(Field::Topic, &lines[0].topic.name);
+    frame.number(Field::BatchSize, lines.len() as u64);
+    let mut batch = frame.records();
+    for Line {
+        record, payload, ..
+    } in lines
+    {
+        let updated = timestamp(record.updated);
+        let fields = [
+            (!wanted.no_sow_key).then_some((Field::SowKey, &*record.key)),
+            (!record.correlation_id.is_empty())
+                .then_some((Field::CorrelationId, &*record.correlation_id)),
+            wanted.timestamp.then_some((Field::Timestamp, &updated[..])),
+        ];
+        batch.record(fields.into_iter().flatten(), payload);
+    }
+    batch.finish();
+}
