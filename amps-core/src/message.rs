@@ -5,7 +5,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::fields::Fields;
 use crate::protocol::{
-    Field, Header, ParseError, Records, Span, Status, find_field, list_items, parse_u64,
+    Field, Header, ParseError, Records, Span, Status, find_field, frames_in, list_items, parse_u64,
 };
 use bytes::Bytes;
 use std::fmt;
@@ -42,53 +42,74 @@ impl Message {
         Ok(Message::new(frame, header, data, Span::default()))
     }
 
-    /// Reads a frame and hands each message in it to `each`: one, or every record of a batch.
+    /// Reads a chunk of whole frames and hands out each message in it, every record of a batch
+    /// included: all in one place, so that a message which nobody keeps costs no count.
     #[doc(hidden)]
     #[inline]
-    pub fn each_in_frame(frame: Bytes, mut each: impl FnMut(Message)) -> Result<(), ParseError> {
-        let header = Header::parse(&frame, 0)?;
-        if header.command != CommandType::Sow {
-            let data = Span::new(header.span.end(), frame.len());
-            each(Message::new(frame, header, data, Span::default()));
-            return Ok(());
-        }
-        let mut records = Records::new(&frame, header);
-        while let Some(record) = records.next_record()? {
-            each(Message::new(
-                frame.clone(),
-                record.header,
-                record.data,
-                header.span,
-            ));
+    pub fn each_in_chunk(
+        chunk: Bytes,
+        mut each: impl FnMut(&mut Message),
+    ) -> Result<(), ParseError> {
+        let bytes = chunk.clone();
+        let mut message = Message::new(chunk, Header::EMPTY, Span::default(), Span::default());
+        for body in frames_in(&bytes) {
+            // Nothing is read beyond the frame, whatever its header says.
+            let frame = &bytes[..body.end];
+            let mut header = Header::EMPTY;
+            header.read(frame, body.start)?;
+            if header.command != CommandType::Sow {
+                let data = Span::new(header.span.end(), body.end);
+                message.become_next(header, data, Span::default());
+                each(&mut message);
+                continue;
+            }
+            let mut records = Records::new(frame, header);
+            let mut record = Header::EMPTY;
+            while let Some(data) = records.next_into(&mut record)? {
+                message.become_next(record, data, header.span);
+                each(&mut message);
+            }
         }
         Ok(())
     }
 
-    #[inline]
     fn new(frame: Bytes, header: Header, data: Span, outer: Span) -> Message {
         let mut message = Message {
             frame,
-            header,
-            data,
-            outer,
+            header: Header::EMPTY,
+            data: Span::default(),
+            outer: Span::default(),
             decoded: None,
             ignore_auto_ack: AtomicBool::new(false),
         };
-        if header.special {
-            message.decode();
-        }
+        message.become_next(header, data, outer);
         message
+    }
+
+    /// Makes it another message of the same bytes.
+    #[inline]
+    fn become_next(&mut self, header: Header, data: Span, outer: Span) {
+        self.header = header;
+        self.data = data;
+        self.outer = outer;
+        self.decoded = None;
+        *self.ignore_auto_ack.get_mut() = false;
+        if header.special {
+            self.decode();
+        }
     }
 
     /// Makes the getters read owned fields with their escapes undone.
     #[cold]
     fn decode(&mut self) {
         let mut fields = Fields::default();
-        fields.read(&self.frame, self.outer.start());
         if !self.outer.is_empty() {
+            fields.read(&self.frame, self.outer.start());
             // As `Records`: what the outer header says of a single record is not inherited.
             fields.remove(Field::SowKey);
-            fields.read(&self.frame, self.header.span.start());
+        }
+        fields.read(&self.frame, self.header.span.start());
+        if !self.outer.is_empty() {
             fields.set_text(Field::Command, self.header.command.wire_name());
         }
         self.decoded = Some(Box::new(fields));
@@ -201,30 +222,36 @@ impl Message {
     /// A message of its own that holds on to nothing but its own bytes.
     #[must_use]
     pub fn detach(&self) -> Message {
-        let mut copy = self.clone();
-        if self.outer.is_empty() {
-            copy.frame = Bytes::copy_from_slice(&self.frame);
-            return copy;
-        }
-        // A record of a batch takes the outer header, its own and its payload along.
+        // A record of a batch takes the header of its frame along, too.
         let outer = self.outer.of(&self.frame);
         let own = self.header.span.of(&self.frame);
-        let bytes = [outer, own, self.data()].concat();
-        if let Ok(header) = Header::parse(&bytes, 0)
-            && let Ok(Some(record)) = Records::new(&bytes, header).next_record()
-        {
-            copy = Message::new(Bytes::from(bytes), record.header, record.data, header.span);
-            copy.ignore_auto_ack = AtomicBool::new(self.ignore_auto_ack());
-            if copy.sub_id() != self.sub_id() {
-                // The subscription it was delivered for stands in no header.
-                copy.decode();
-                copy.set_decoded_sub_id(self.sub_id());
-            }
+        let bytes = Bytes::from([outer, own, self.data()].concat());
+        let mut copy = match self.outer.is_empty() {
+            true => Message::from_frame(bytes),
+            false => Message::first_record(bytes),
+        }
+        // It was read before, so it can be read again.
+        .unwrap_or_else(|_| self.clone());
+        copy.ignore_auto_ack = AtomicBool::new(self.ignore_auto_ack());
+        if copy.sub_id() != self.sub_id() {
+            // Which of several subscriptions it was delivered for stands in no header.
+            copy.decode();
+            copy.set_decoded_sub_id(self.sub_id());
         }
         copy
     }
 
-    /// How many bytes of the frame this message keeps alive; the buffer around it may be larger.
+    /// Reads a `sow` frame of one record.
+    fn first_record(frame: Bytes) -> Result<Message, ParseError> {
+        let outer = Header::parse(&frame, 0)?;
+        let mut header = Header::EMPTY;
+        let data = Records::new(&frame, outer).next_into(&mut header)?;
+        let data = data.unwrap_or_default();
+        Ok(Message::new(frame, header, data, outer.span))
+    }
+
+    /// How many bytes this message keeps alive, together with the others that share them: those
+    /// that were received with it. The buffer around them may be larger.
     pub fn retained_bytes(&self) -> usize {
         self.frame.len()
     }
@@ -463,9 +490,10 @@ mod tests {
     }
 
     fn records(frame: &str) -> Vec<Message> {
+        let mut chunk = (frame.len() as u32).to_be_bytes().to_vec();
+        chunk.extend_from_slice(frame.as_bytes());
         let mut records = Vec::new();
-        let frame = Bytes::copy_from_slice(frame.as_bytes());
-        Message::each_in_frame(frame, |message| records.push(message)).unwrap();
+        Message::each_in_chunk(chunk.into(), |message| records.push(message.clone())).unwrap();
         records
     }
 

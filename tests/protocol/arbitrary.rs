@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 /// Reads every message and asks it for everything.
 fn read_all(frame: Bytes) {
-    let _ = Message::each_in_frame(frame, |message| {
+    let chunk = [&(frame.len() as u32).to_be_bytes(), &frame[..]].concat();
+    let _ = Message::each_in_chunk(chunk.into(), |message| {
         let _ = format!("{message:?} {:?}", message.detach());
         let _ = (
             message.topic(),

@@ -3,7 +3,7 @@
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
 use super::connection::{Connection, Phase, set_receiving};
-use super::routes::{Route, Sink};
+use super::routes::{LastRoute, Route, Sink};
 use super::shared::Shared;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
@@ -43,6 +43,7 @@ pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: S
 /// Receives until the connection ends, and says why it did.
 fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
     let mut frames = FrameBuffer::default();
+    let mut last = LastRoute::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
     let mut idle_limit = None;
     loop {
@@ -86,7 +87,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
-        if let Err(error) = shared.dispatch_all(connection, &mut frames) {
+        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut last) {
             let reason = error.to_string();
             return context().with_reason(reason).with_source(error).Stream();
         }
@@ -155,58 +156,59 @@ impl Shared {
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
+        last: &mut LastRoute,
     ) -> Result<(), ParseError> {
-        while let Some(frame) = frames.next_frame()? {
-            Message::each_in_frame(frame, |message| {
+        while let Some(chunk) = frames.next_chunk()? {
+            Message::each_in_chunk(chunk, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
-                    self.dispatch(connection, message);
+                    self.dispatch(connection, message, last);
                 }
             })?;
         }
+        last.forget();
         Ok(())
     }
 
     /// One message: first whoever it is routed to, then the handler of its type, then, if nobody
     /// took it, the last chance handler (rule C8).
-    fn dispatch(self: &Arc<Self>, connection: &Arc<Connection>, message: Message) {
-        // A copy for the handlers that come after the route, made only if there are any.
-        let watched = self.callbacks.has_any_by_command().then(|| message.clone());
-        let left = match message.command() {
+    #[inline]
+    fn dispatch(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        message: &mut Message,
+        last: &mut LastRoute,
+    ) {
+        let taken = match message.command() {
             CommandType::Ack => self.dispatch_ack(message),
             CommandType::Heartbeat => {
                 self.answer_heartbeat(connection);
-                None
+                true
             }
-            _ => self.dispatch_data(connection, message),
+            _ => self.dispatch_data(connection, message, last),
         };
-        if !connection.is_live() {
+        if taken && !self.callbacks.has_any_by_command() {
             return;
         }
-        let watched = watched.is_some_and(|message| self.callbacks.call_by_command(&message));
-        if let Some(message) = left
-            && !watched
-            && connection.is_live()
-        {
-            self.callbacks.call_last_chance(&message);
+        let watched = connection.is_live() && self.callbacks.call_by_command(message);
+        if !taken && !watched && connection.is_live() {
+            self.callbacks.call_last_chance(message);
         }
     }
 
-    /// Returns the message if nobody took it.
-    fn dispatch_ack(self: &Arc<Self>, ack: Message) -> Option<Message> {
-        let Some(route) = self.route_of_ack(&ack) else {
+    /// True if somebody took it.
+    fn dispatch_ack(self: &Arc<Self>, ack: &Message) -> bool {
+        let Some(route) = self.route_of_ack(ack) else {
+            // The answer to a caller who gave up, or to the part of a command that only the
+            // engine asked for, is no news to anybody.
             let is_late_success =
                 !ack.command_id().is_empty() && ack.status_kind() == Status::Success;
-            if self.pending.acknowledge(&ack) || is_late_success {
-                // The answer to a caller who gave up, or to the part of a command that only the
-                // engine asked for, is no news to anybody.
-                return None;
-            }
-            let told = ack.is_failed_write() && self.callbacks.call_failed_write(&ack);
-            return (!told).then_some(ack);
+            return self.pending.acknowledge(ack)
+                || is_late_success
+                || (ack.is_failed_write() && self.callbacks.call_failed_write(ack));
         };
-        let is_over = route.note_ack(&ack);
-        let refused = route.is_refused_by(&ack);
+        let is_over = route.note_ack(ack);
+        let refused = route.is_refused_by(ack);
         if refused {
             // Before the caller hears of it: it may use the ids again at once.
             self.routes.remove(&route);
@@ -214,7 +216,7 @@ impl Shared {
             self.routes.take_over(&route);
         }
         // The caller goes on while the handler runs.
-        self.pending.acknowledge(&ack);
+        self.pending.acknowledge(ack);
         if route.wanted_acks.intersects(ack.ack_type()) {
             self.deliver(&route, ack);
         }
@@ -224,7 +226,7 @@ impl Shared {
         if is_over || refused {
             route.end(EndReason::Completed);
         }
-        None
+        true
     }
 
     /// An acknowledgement with a command id is for that command alone: what answers a command of
@@ -241,93 +243,112 @@ impl Shared {
             .find_map(|id| self.routes.get(id.as_bytes()))
     }
 
-    /// Returns the message if nobody took it.
+    /// True if somebody took it.
     #[inline]
-    fn dispatch_data(&self, connection: &Connection, mut message: Message) -> Option<Message> {
-        if message.header().special {
+    fn dispatch_data(
+        &self,
+        connection: &Connection,
+        message: &mut Message,
+        last: &mut LastRoute,
+    ) -> bool {
+        let header = message.header();
+        if header.special {
             return self.dispatch_special(connection, message);
         }
-        let sub_ids = message.header().sub_ids;
+        let sub_ids = header.sub_ids;
         if sub_ids.is_empty() {
-            let ids = [message.query_id(), message.sub_id(), message.command_id()];
-            let route = self.route_of_first(ids);
-            return self.deliver_to(route, message);
+            return self.dispatch_by_own_id(message, last);
         }
-        // Almost always a single id, which needs neither a copy of the message nor a list.
+        // Almost always a single id, which needs no list.
         let list = sub_ids.of(message.frame());
         if !list.contains(&b',') && !list.contains(&b' ') {
-            let route = self.routes.get(list);
+            let route = self.routes.find(list, last);
             message.set_delivered_for(sub_ids);
             return self.deliver_to(route, message);
         }
+        // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;
         for id in message.delivery_list().collect::<Vec<Span>>() {
             if !connection.is_live() {
                 break;
             }
-            let mut copy = message.clone();
-            copy.set_delivered_for(id);
+            message.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
-            // Each id is a delivery of its own: one that nobody takes is news (rule C3).
-            if let Some(copy) = self.deliver_to(route, copy) {
-                untaken = Some(copy);
+            if !self.deliver_to(route.as_ref(), message) {
+                untaken = Some(id);
             }
         }
-        untaken
+        message.set_delivered_for(untaken.unwrap_or(sub_ids));
+        untaken.is_none()
+    }
+
+    /// A message without a list of subscriptions: the query, the subscription or the command that
+    /// it names.
+    #[inline]
+    fn dispatch_by_own_id(&self, message: &Message, last: &mut LastRoute) -> bool {
+        let header = message.header();
+        for id in [header.query_id, header.sub_id, header.command_id] {
+            if !id.is_empty()
+                && let Some(route) = self.routes.find(id.of(message.frame()), last)
+            {
+                return self.deliver_to(Some(route), message);
+            }
+        }
+        false
     }
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(&self, connection: &Connection, message: Message) -> Option<Message> {
+    fn dispatch_special(&self, connection: &Connection, message: &mut Message) -> bool {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
         if ids.is_empty() {
-            let ids = [message.query_id(), message.sub_id(), message.command_id()];
-            let route = self.route_of_first(ids);
-            return self.deliver_to(route, message);
+            let route = [message.query_id(), message.sub_id(), message.command_id()]
+                .into_iter()
+                .filter(|id| !id.is_empty())
+                .find_map(|id| self.routes.get(id.as_bytes()));
+            return self.deliver_to(route.as_ref(), message);
         }
         let mut untaken = None;
         for id in ids {
             if !connection.is_live() {
                 break;
             }
-            let mut copy = message.clone();
-            copy.set_decoded_sub_id(&id);
-            if let Some(copy) = self.deliver_to(self.routes.get(id.as_bytes()), copy) {
-                untaken = Some(copy);
+            message.set_decoded_sub_id(&id);
+            let route = self.routes.get(id.as_bytes());
+            if !self.deliver_to(route.as_ref(), message) {
+                untaken = Some(id);
             }
         }
-        untaken
+        if let Some(id) = &untaken {
+            message.set_decoded_sub_id(id);
+        }
+        untaken.is_none()
     }
 
-    fn route_of_first(&self, ids: [&str; 3]) -> Option<Arc<Route>> {
-        ids.into_iter()
-            .filter(|id| !id.is_empty())
-            .find_map(|id| self.routes.get(id.as_bytes()))
-    }
-
+    /// True if there is a route.
     #[inline]
-    fn deliver_to(&self, route: Option<Arc<Route>>, message: Message) -> Option<Message> {
+    fn deliver_to(&self, route: Option<&Arc<Route>>, message: &Message) -> bool {
         let Some(route) = route else {
-            return Some(message);
+            return false;
         };
         // Before the delivery: whoever sees the end of a query finds the query ended.
         let is_over = route.note_data(message.command());
-        self.deliver(&route, message);
+        self.deliver(route, message);
         if is_over {
-            self.routes.remove(&route);
+            self.routes.remove(route);
             route.end(EndReason::Completed);
         }
-        None
+        true
     }
 
     #[inline]
-    fn deliver(&self, route: &Route, message: Message) {
+    fn deliver(&self, route: &Route, message: &Message) {
         match &route.sink {
-            Sink::Stream(queue) => queue.push(message, &self.waits),
+            Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
             Sink::Handler(handler) => {
-                if let Err(error) = handler.call(&message) {
+                if let Err(error) = handler.call(message) {
                     self.callbacks.report(&error);
                 }
             }

@@ -7,9 +7,10 @@ use crate::message::Message;
 use crate::protocol::Status;
 use crate::queue::StreamQueue;
 use crate::stream::EndReason;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What ends a route, and so the stream behind it (rule E4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,19 +178,64 @@ impl Route {
     }
 }
 
+type Table = FxHashMap<Box<[u8]>, Arc<Route>>;
+
 /// Every live route by each of its ids.
 ///
 /// Routes are handed out counted and dropped outside the lock: dropping one may drop a closure of
 /// the application, which may hold the last handle of the client.
 #[derive(Default)]
 pub(crate) struct Routes {
-    by_id: Mutex<FxHashMap<Box<[u8]>, Arc<Route>>>,
+    by_id: Mutex<Table>,
+    /// Raised under the lock by every change.
+    generation: AtomicU64,
+}
+
+/// The route of the message before, for the receive thread: most messages come for the same one.
+///
+/// Kept for the messages of one read only, so that the handler of a route that is removed is
+/// dropped soon.
+#[derive(Default)]
+pub(crate) struct LastRoute {
+    route: Option<Arc<Route>>,
+    generation: u64,
+}
+
+impl LastRoute {
+    pub(crate) fn forget(&mut self) {
+        self.route = None;
+    }
 }
 
 impl Routes {
+    /// As [`Routes::get`], without the lock if the last one is asked for again.
+    #[inline]
+    pub(crate) fn find<'a>(&self, id: &[u8], last: &'a mut LastRoute) -> Option<&'a Arc<Route>> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let is_last = last.generation == generation
+            && last.route.as_ref().is_some_and(|route| {
+                // A replacing route has ids that are not its own yet.
+                let is_its_own = route.sub_id.as_bytes() == id || route.query_id.as_bytes() == id;
+                is_its_own && !route.replaces
+            });
+        if !is_last {
+            // The generation from before the look-up: a change in between is seen the next time.
+            last.generation = generation;
+            last.route = self.get(id);
+        }
+        last.route.as_ref()
+    }
+
+    /// The table, to be changed.
+    fn change(&self) -> MutexGuard<'_, Table> {
+        let table = self.by_id.lock();
+        self.generation.fetch_add(1, Ordering::Release);
+        table
+    }
+
     /// Adds a route before its command is sent.
     pub(crate) fn register(&self, route: &Arc<Route>) -> Result<(), Conflict> {
-        let mut by_id = self.by_id.lock();
+        let mut by_id = self.change();
         if by_id.contains_key(route.command_id.as_bytes()) {
             return Err(Conflict::CommandId);
         }
@@ -219,7 +265,7 @@ impl Routes {
             }
             return;
         }
-        let mut by_id = self.by_id.lock();
+        let mut by_id = self.change();
         let still_wanted = by_id
             .get(route.command_id.as_bytes())
             .is_some_and(|known| Arc::ptr_eq(known, route));
@@ -255,7 +301,7 @@ impl Routes {
     /// Takes a route out under all its ids (never those that another one has taken over); true if
     /// its main id was still its own.
     pub(crate) fn remove(&self, route: &Arc<Route>) -> bool {
-        let mut by_id = self.by_id.lock();
+        let mut by_id = self.change();
         let main = route.ids().last().unwrap_or_default();
         let owned = by_id
             .get(main.as_bytes())
@@ -276,7 +322,7 @@ impl Routes {
                 .map(|route| (route.sub_id.clone(), route))
                 .collect();
         }
-        let mut by_id = self.by_id.lock();
+        let mut by_id = self.change();
         let mut removed = Vec::new();
         for id in ids.split(',').map(str::trim) {
             let route = by_id.get(id.as_bytes()).cloned();
@@ -296,7 +342,7 @@ impl Routes {
     fn remove_where(&self, unwanted: impl Fn(&Route) -> bool) -> Vec<Arc<Route>> {
         let mut seen = FxHashSet::default();
         let mut removed = Vec::new();
-        self.by_id.lock().retain(|_, route| {
+        self.change().retain(|_, route| {
             let stays = !unwanted(route);
             if !stays && seen.insert(Arc::as_ptr(route)) {
                 removed.push(route.clone());
@@ -311,10 +357,7 @@ fn key(id: &str) -> Box<[u8]> {
     id.as_bytes().into()
 }
 
-fn remove_route(
-    by_id: &mut FxHashMap<Box<[u8]>, Arc<Route>>,
-    route: &Arc<Route>,
-) -> Vec<Arc<Route>> {
+fn remove_route(by_id: &mut Table, route: &Arc<Route>) -> Vec<Arc<Route>> {
     route
         .ids()
         .filter_map(|id| {

@@ -41,11 +41,21 @@ impl<'a> Records<'a> {
     /// # Errors
     ///
     /// [`ParseError`] if no header with a length stands there, or the payload overruns the frame.
+    #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record>, ParseError> {
+        let mut header = Header::EMPTY;
+        let data = self.next_into(&mut header)?;
+        Ok(data.map(|data| Record { header, data }))
+    }
+
+    /// As [`Records::next_record`], with the header in a place of the caller's.
+    #[inline]
+    pub(crate) fn next_into(&mut self, header: &mut Header) -> Result<Option<Span>, ParseError> {
         if self.at >= self.frame.len() {
             return Ok(None);
         }
-        let mut header = self.outer.overridden_by(self.frame, self.at)?;
+        *header = self.outer;
+        header.read(self.frame, self.at)?;
         header.command = self.outer.command;
         let start = header.span.end();
         let Some(length) = header.message_length else {
@@ -64,10 +74,7 @@ impl<'a> Records<'a> {
             });
         };
         self.at = end;
-        Ok(Some(Record {
-            header,
-            data: Span::new(start, end),
-        }))
+        Ok(Some(Span::new(start, end)))
     }
 }
 

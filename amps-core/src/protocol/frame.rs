@@ -2,6 +2,7 @@
 
 use super::parse::ParseError;
 use bytes::{Buf, Bytes, BytesMut};
+use std::ops::Range;
 
 /// The longest frame that is accepted: 256 MiB. The server's own limit is about 200 MB.
 pub const MAX_FRAME: usize = 256 << 20;
@@ -68,8 +69,7 @@ impl FrameBuffer {
 
     /// The length that the prefix of the frame at hand announces.
     fn announced(&self) -> Option<usize> {
-        let prefix = self.buffer[..self.filled].first_chunk::<PREFIX>()?;
-        Some(u32::from_be_bytes(*prefix) as usize)
+        length_at(&self.buffer[..self.filled], 0)
     }
 
     /// Takes over `count` bytes that were read into [`FrameBuffer::space`].
@@ -116,10 +116,72 @@ impl FrameBuffer {
         }
     }
 
+    /// All complete frames as one slice, each still with its length (see [`frames_in`]), or `None`
+    /// until more is read. Cheaper than one slice for each, because the buffer is counted once.
+    ///
+    /// # Errors
+    ///
+    /// As [`FrameBuffer::next_frame`], when every frame before has been handed out.
+    #[inline]
+    pub fn next_chunk(&mut self) -> Result<Option<Bytes>, ParseError> {
+        let filled = &self.buffer[..self.filled];
+        let mut end = 0;
+        while let Some(length) = length_at(filled, end) {
+            if length > self.limit && end == 0 {
+                return Err(ParseError::FrameTooLong {
+                    length,
+                    limit: self.limit,
+                });
+            }
+            let next = end + PREFIX + length;
+            if length > self.limit || filled.len() < next {
+                break;
+            }
+            end = next;
+        }
+        if end == 0 {
+            return Ok(None);
+        }
+        let chunk = self.buffer.split_to(end).freeze();
+        self.filled -= end;
+        if self.filled == 0 && end > 4 * CHUNK {
+            // Let go of what one huge frame needed.
+            self.buffer = BytesMut::new();
+        }
+        Ok(Some(chunk))
+    }
+
     /// True if the stream could end here: no part of a frame is waiting for its rest.
     pub fn is_at_frame_end(&self) -> bool {
         self.filled == 0
     }
+}
+
+/// The length that a prefix at `at` announces.
+#[inline]
+fn length_at(bytes: &[u8], at: usize) -> Option<usize> {
+    let prefix = bytes.get(at..)?.first_chunk::<PREFIX>()?;
+    Some(u32::from_be_bytes(*prefix) as usize)
+}
+
+/// Where the bodies of the frames in a chunk are; frames of length 0 carry nothing and are stepped
+/// over. What is not a complete frame ends the walk.
+#[inline]
+pub fn frames_in(chunk: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + PREFIX;
+            let end = start + length_at(chunk, at)?;
+            if end > chunk.len() {
+                return None;
+            }
+            at = end;
+            if start < end {
+                return Some(start..end);
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -157,6 +219,36 @@ mod tests {
             assert_eq!(frames, [&b"one"[..], b"two!", b"3"], "split at {split}");
             assert!(buffer.is_at_frame_end());
         }
+    }
+
+    #[test]
+    fn chunks_hold_the_same_frames() {
+        let stream = [frame(b"one"), frame(b""), frame(b"two!"), frame(b"3")].concat();
+        for split in 0..=stream.len() {
+            let mut buffer = FrameBuffer::default();
+            let mut found = Vec::new();
+            for part in [&stream[..split], &stream[split..]] {
+                buffer.space()[..part.len()].copy_from_slice(part);
+                buffer.advance(part.len());
+                while let Some(chunk) = buffer.next_chunk().unwrap() {
+                    found.extend(frames_in(&chunk).map(|body| chunk[body].to_vec()));
+                }
+            }
+            assert_eq!(found, [&b"one"[..], b"two!", b"3"], "split at {split}");
+            assert!(buffer.is_at_frame_end());
+        }
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_is_refused_after_those_before_it() {
+        let mut buffer = FrameBuffer::new(10);
+        let bytes = [frame(b"good"), frame(b"far too long")].concat();
+        buffer.space()[..bytes.len()].copy_from_slice(&bytes);
+        buffer.advance(bytes.len());
+        let chunk = buffer.next_chunk().unwrap().unwrap();
+        assert_eq!(frames_in(&chunk).count(), 1);
+        assert_eq!(&chunk[4..], b"good");
+        assert!(buffer.next_chunk().is_err());
     }
 
     #[test]

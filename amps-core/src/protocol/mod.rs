@@ -16,7 +16,7 @@ mod usual;
 pub use batch::{Record, Records};
 pub use encode::{BatchWriter, FrameWriter};
 pub use field::{Field, FieldKind};
-pub use frame::{FrameBuffer, MAX_FRAME, PREFIX};
+pub use frame::{FrameBuffer, MAX_FRAME, PREFIX, frames_in};
 pub use parse::{
     Header, ParseError, RawField, Scanner, Span, Status, find_field, list_items, parse_u64,
     unescape,

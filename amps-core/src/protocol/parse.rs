@@ -379,25 +379,18 @@ impl Header {
     ///
     /// [`ParseError`] if there is no complete header there.
     pub fn parse(frame: &[u8], start: usize) -> Result<Header, ParseError> {
-        Header::EMPTY.overridden_by(frame, start)
+        let mut header = Header::EMPTY;
+        header.read(frame, start)?;
+        Ok(header)
     }
 
-    /// This header with the fields of the one at `start` on top: a record of a batch inherits
-    /// what the header of its frame says, and nothing from the record before it.
+    /// Takes over the fields of the header at `start`, on top of those that are here: a record of
+    /// a batch inherits what the header of its frame says.
+    ///
+    /// First the quick way, and from the first field on that is written differently the way that
+    /// understands everything.
     #[inline]
-    pub(crate) fn overridden_by(
-        mut self,
-        frame: &[u8],
-        start: usize,
-    ) -> Result<Header, ParseError> {
-        self.read(frame, start)?;
-        Ok(self)
-    }
-
-    /// Takes over the fields of the header at `start`: first the quick way, and from the first
-    /// field on that is written differently the way that understands everything.
-    #[inline]
-    fn read(&mut self, frame: &[u8], start: usize) -> Result<(), ParseError> {
+    pub(crate) fn read(&mut self, frame: &[u8], start: usize) -> Result<(), ParseError> {
         if frame.get(start) != Some(&b'{') {
             return Err(ParseError::NoHeader(start));
         }
