@@ -3,8 +3,7 @@
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::fields::Fields;
-use crate::options;
-use crate::protocol::{Field, FrameWriter};
+use crate::protocol::{Field, FrameWriter, option_items};
 use std::time::Duration;
 
 /// A command to the server, built field by field.
@@ -179,7 +178,7 @@ impl Command {
 
     /// True if `word` is one of the options.
     pub(crate) fn has_option(&self, word: &str) -> bool {
-        options::items(self.options()).any(|option| option == word)
+        option_items(self.options()).any(|option| option == word)
     }
 
     /// For the ids that the client assigns when it executes the command.

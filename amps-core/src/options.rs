@@ -1,5 +1,6 @@
 //! The options of a command.
 
+use crate::protocol::option_items as items;
 use std::fmt;
 
 /// The options of a command: a comma list of words and `name=value` items.
@@ -280,21 +281,6 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Options({:?})", self.text)
     }
-}
-
-/// The items of a comma list: not split inside brackets, spaces around them dropped.
-pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0usize;
-    list.split(move |character| {
-        match character {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        character == ',' && depth == 0
-    })
-    .map(str::trim)
-    .filter(|item| !item.is_empty())
 }
 
 /// The name and the value of an item; spaces around the `=` are tolerated.

@@ -2,7 +2,8 @@
 //!
 //! One outer header, then for each record a small header and exactly `l` bytes, back to back.
 
-use super::parse::{Header, ParseError, Span};
+use super::header::Header;
+use super::scan::{ParseError, Span};
 
 /// One record: its header on top of the outer one, and where its payload is.
 #[derive(Debug, Clone, Copy)]

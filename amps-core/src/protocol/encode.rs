@@ -190,7 +190,7 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::parse::{Header, unescape};
+    use crate::protocol::{Header, unescape};
 
     #[test]
     fn what_is_escaped_is_read_back_as_it_was() {

@@ -1,6 +1,6 @@
 //! Frames: a length in four big-endian bytes, then that many bytes.
 
-use super::parse::ParseError;
+use super::scan::ParseError;
 use bytes::{Buf, Bytes, BytesMut};
 use std::ops::Range;
 

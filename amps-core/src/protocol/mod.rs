@@ -7,17 +7,20 @@
 //! a server in tests shares it with the client.
 
 mod batch;
+mod calendar;
 mod encode;
 mod field;
 mod frame;
-mod parse;
+mod header;
+mod scan;
+mod text;
 mod usual;
 
 pub use batch::{Record, Records};
+pub use calendar::civil_from_days;
 pub use encode::{BatchWriter, FrameWriter};
 pub use field::{Field, FieldKind};
 pub use frame::{FrameBuffer, MAX_FRAME, PREFIX, frames_in};
-pub use parse::{
-    Header, ParseError, RawField, Scanner, Span, Status, find_field, list_items, parse_u64,
-    unescape,
-};
+pub use header::{Header, Status};
+pub use scan::{ParseError, RawField, Scanner, Span, find_field};
+pub use text::{list_items, option_items, parse_u64, unescape};

@@ -4,7 +4,9 @@
 //! word of eight bytes: so one load and one comparison under a mask recognise it. Everything else,
 //! white space, long spellings, escapes, is left to [`Scanner`](super::Scanner).
 
-use super::parse::{Header, Span, parse_u64, plain_end};
+use super::header::Header;
+use super::scan::{Span, plain_end};
+use super::text::parse_u64;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 

@@ -5,7 +5,7 @@ use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use amps_core::CommandType;
-use amps_core::protocol::Field;
+use amps_core::protocol::{Field, option_items};
 use std::time::Duration;
 
 /// One item of the list.
@@ -19,7 +19,7 @@ pub(crate) struct Item {
 /// not count; the word `none` and empty items stand for nothing (`commands.md`, first section).
 pub(crate) fn items(list: &[u8]) -> Vec<Item> {
     let list = String::from_utf8_lossy(list);
-    split(&list)
+    option_items(&list)
         .filter(|item| *item != "none")
         .map(|item| match item.split_once('=') {
             Some((name, value)) => Item {
@@ -32,21 +32,6 @@ pub(crate) fn items(list: &[u8]) -> Vec<Item> {
             },
         })
         .collect()
-}
-
-/// The items of a comma list that are not empty.
-fn split(list: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0usize;
-    list.split(move |character| {
-        match character {
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        character == ',' && depth == 0
-    })
-    .map(str::trim)
-    .filter(|item| !item.is_empty())
 }
 
 /// What the options of a subscription or a query ask for.
@@ -192,7 +177,7 @@ fn paths(item: &Item, list: &str) -> Result<Vec<Path>, Refusal> {
         .strip_prefix('[')
         .and_then(|list| list.strip_suffix(']'))
         .unwrap_or(list);
-    let paths = split(list)
+    let paths = option_items(list)
         .map(Path::parse)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| bad(item, &error))?;

@@ -1,5 +1,6 @@
 //! The time of day as it stands in headers.
 
+use amps_core::protocol::civil_from_days;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const MICROS: u64 = 1_000_000;
@@ -16,7 +17,7 @@ pub(crate) fn now_micros() -> u64 {
 /// Such as `20240315T093000.123456Z` (`protocol §3`).
 pub(crate) fn timestamp(micros: u64) -> [u8; 23] {
     let seconds = micros / MICROS;
-    let (year, month, day) = civil(seconds / DAY);
+    let (year, month, day) = civil_from_days(seconds / DAY);
     let of_day = seconds % DAY;
     let mut text = *b"00000000T000000.000000Z";
     put(&mut text[0..4], year);
@@ -34,28 +35,6 @@ fn put(place: &mut [u8], mut number: u64) {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// The year is taken to begin in March, so that the leap day is its last day; 400 years are
-/// 146,097 days.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
