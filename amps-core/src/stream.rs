@@ -84,7 +84,7 @@ impl MessageStream {
 
     /// The next message, if it comes within `timeout`; `None` at the end of the stream.
     ///
-    /// A timeout that the clock cannot count to is no limit.
+    /// Zero does not wait. A timeout that the clock cannot count to is no limit.
     ///
     /// # Errors
     ///

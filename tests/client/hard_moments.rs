@@ -317,3 +317,48 @@ fn a_refused_command_does_not_disturb_those_that_wait() {
     // Trap 97: an unsubscribe cancels nobody's wait.
     result.unwrap();
 }
+
+#[test]
+fn bad_input_gives_its_error_and_leaves_the_client_usable() {
+    let broker = broker();
+    let client = Client::new("unharmed");
+    let told = exceptions(&client);
+    let is = |text: &str, error: &Error| match text {
+        "uri" => matches!(error, Error::InvalidUri(_)),
+        "transport" => matches!(error, Error::TransportType(_)),
+        "protocol" => matches!(error, Error::MessageType(_)),
+        _ => matches!(error, Error::InvalidTransportOptions(_)),
+    };
+    for (kind, uri) in [
+        ("uri", "localhost"),
+        ("uri", "tcp://host/amps/json"),
+        ("transport", "udp://h:1/amps/json"),
+        ("protocol", "tcp://h:1/fix"),
+        ("option", "tcp://h:1/amps/json?sparkle=1"),
+    ] {
+        let error = client.connect(uri).unwrap_err();
+        assert!(is(kind, &error), "{uri}: {error}");
+        assert!(error.to_string().contains(uri), "{error}");
+        assert!(!client.is_connected());
+    }
+    let length = u32::MAX.to_be_bytes().to_vec();
+    for bytes in [
+        length,
+        framed(b"{"),
+        framed(b"{\"c\":\"p\""),
+        framed(br#"{"c":"sow","query_id":"9"}{"l":5}abc"#),
+    ] {
+        let peer = Peer::listen().unwrap();
+        client.connect(peer.uri("json")).unwrap();
+        let mut connection = peer.accept().unwrap();
+        connection.send_bytes(&bytes).unwrap();
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert!(error.contains(&peer.address().to_string()), "{error}");
+        assert!(error.starts_with("protocol error"), "{error}");
+        client.connect(broker.uri("json")).unwrap();
+        client.logon().unwrap();
+        client.publish("t", "x").unwrap();
+        client.publish_flush(PATIENCE).unwrap();
+        client.disconnect().unwrap();
+    }
+}

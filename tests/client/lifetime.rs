@@ -2,19 +2,15 @@
 
 use crate::{PATIENCE, broker, channel, data, during, eventually, logged_on, with_peer};
 use amps::{Client, Command, Message};
+use std::cell::RefCell;
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-/// How many threads and descriptors this process has, of those that a client makes.
+/// How many threads and descriptors this process has.
 fn resources() -> (usize, usize) {
-    let threads = std::fs::read_dir("/proc/self/task")
-        .unwrap()
-        .flatten()
-        .filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok())
-        .filter(|name| name.starts_with("amps-"))
-        .count();
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().count();
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().count();
     (threads, descriptors)
 }
@@ -236,4 +232,32 @@ fn a_connection_is_closed_with_the_client_and_not_with_its_next_use() {
     let start = std::time::Instant::now();
     drop(client);
     assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+thread_local! {
+    /// Dropped with its thread.
+    static END: RefCell<Option<mpsc::Sender<()>>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_client_whose_last_handle_is_dropped_in_its_own_handler_ends_its_thread() {
+    let broker = broker();
+    let publisher = logged_on(&broker, "publisher");
+    let (ended, end) = mpsc::channel::<()>();
+    let client = Client::new("own-thread");
+    client.set_thread_created_callback(move || {
+        END.with(|end| *end.borrow_mut() = Some(ended.clone()));
+    });
+    client.connect(broker.uri("json")).unwrap();
+    client.logon().unwrap();
+    let (sender, handle) = mpsc::channel::<Client>();
+    client
+        .subscribe_async(move |_: &Message| drop(handle.recv()), "t", None)
+        .unwrap();
+    sender.send(client).unwrap();
+    assert_eq!(end.try_recv(), Err(mpsc::TryRecvError::Empty));
+    publisher.publish("t", "x").unwrap();
+    // The thread and all that the client owned are gone.
+    let gone = end.recv_timeout(PATIENCE);
+    assert_eq!(gone, Err(mpsc::RecvTimeoutError::Disconnected));
 }

@@ -8,6 +8,7 @@
 
 mod commands;
 mod connecting;
+mod defaults;
 mod hard_moments;
 mod heartbeats;
 mod lifetime;
@@ -95,6 +96,13 @@ fn exceptions(client: &Client) -> mpsc::Receiver<String> {
         let _ = sender.send(error.to_string());
     });
     receiver
+}
+
+/// What a client has sent, if the broker records it.
+fn sent_by(broker: &Broker, name: &str) -> Vec<String> {
+    let frames = broker.frames_from(name);
+    let text = |frame: &Vec<u8>| String::from_utf8_lossy(frame).into_owned();
+    frames.iter().map(text).collect()
 }
 
 fn data(message: &Message) -> &str {

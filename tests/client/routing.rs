@@ -3,7 +3,7 @@
 use crate::{
     PATIENCE, broker, channel, data, during, exceptions, logged_on, subscribed, with_peer,
 };
-use amps::{Client, Command, CommandType, Error, Message};
+use amps::{AckType, Client, Command, CommandType, Error, Message};
 use amps_broker::framed;
 use std::sync::mpsc;
 use std::thread;
@@ -411,4 +411,25 @@ fn h1_a_failed_write_goes_to_its_handler_and_a_duplicate_does_not() {
     assert_eq!(left.recv_timeout(PATIENCE).unwrap().reason(), "duplicate");
     assert_eq!(left.recv_timeout(PATIENCE).unwrap().sub_id(), "s");
     assert!(failed.try_recv().is_err());
+}
+
+#[test]
+fn c13_conflated_acknowledgements_are_routed_by_subscription_or_go_to_last_chance() {
+    let (client, mut peer) = with_peer("conflated");
+    let (handler, left) = channel();
+    client.set_last_chance_message_handler(handler);
+    let command = Command::new("subscribe")
+        .set_topic("t")
+        .set_sub_id("s")
+        .set_bookmark("0")
+        .set_ack_type(AckType::PERSISTED);
+    let mut stream = subscribed(&client, &mut peer, command);
+    peer.send(r#"{"c":"ack","sub_id":"s","bm":"1|7|","a":"persisted","status":"success"}"#)
+        .unwrap();
+    peer.send(r#"{"c":"ack","s":907,"a":"persisted","status":"success"}"#)
+        .unwrap();
+    let ack = stream.next_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!((ack.bookmark(), ack.command_id()), ("1|7|", ""));
+    assert_eq!(left.recv_timeout(PATIENCE).unwrap().sequence(), Some(907));
+    assert_eq!(stream.end_reason(), None);
 }

@@ -34,6 +34,8 @@ fn assert_sent(peer: &mut PeerConnection, name: &str) {
 fn every_length_prefix_covers_its_body_exactly() {
     for name in names(CLIENT) {
         assert_eq!(frames(&golden(CLIENT, name)).len(), 1, "{name}");
+        let read = crate::messages(&golden(CLIENT, name));
+        assert_ne!(read[0].command(), CommandType::Unknown, "{name}");
     }
 }
 
@@ -134,7 +136,8 @@ fn publish() {
     assert_sent(&mut peer, "publish");
 }
 
-/// The frames of a publish store, whose publishes carry a sequence and no command id.
+/// The frames of a publish store, whose publishes carry a sequence and no command id: the fields
+/// and their order. A client sends them once it has a store.
 #[test]
 fn numbered_publishes_and_deletes() {
     let numbered = |command, fields: &[(Field, &str)], sequence, acks: &str, data: &[u8]| {

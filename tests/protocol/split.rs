@@ -1,4 +1,7 @@
 //! However the bytes come in, the same messages come out.
+//!
+//! The system may join what was written in pieces; that every cut gives the same frames for certain
+//! is a unit test beside the frame reader.
 
 use crate::golden;
 use amps::{Client, Command, Message};

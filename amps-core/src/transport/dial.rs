@@ -273,3 +273,53 @@ impl Attempt<'_> {
             .Disconnected()
     }
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::net::TcpListener;
+
+    fn dialled(options: &str) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let uri = AmpsUri::parse(format!("tcp://{address}/amps/json{options}")).unwrap();
+        let (_guard, cancel) = DialCancel::new().unwrap();
+        let attempt = Attempt {
+            uri: &uri,
+            deadline: Deadline::after(Duration::from_secs(10)),
+            cancel: &cancel,
+        };
+        attempt.connect().unwrap()
+    }
+
+    #[test]
+    fn a4_the_options_reach_the_socket() {
+        let plain = dialled("");
+        let plain = SockRef::from(&plain);
+        assert!(!plain.tcp_nodelay().unwrap() && plain.keepalive().unwrap());
+        let set =
+            dialled("?tcp_nodelay=true&tcp_keepalive=false&tcp_rcvbuf=20000&tcp_sndbuf=30000");
+        let set = SockRef::from(&set);
+        assert!(set.tcp_nodelay().unwrap() && !set.keepalive().unwrap());
+        // The system may take more than was asked for (Linux: twice as much), but no default.
+        let sizes = [
+            set.recv_buffer_size().unwrap(),
+            set.send_buffer_size().unwrap(),
+        ];
+        assert!((20_000..=40_000).contains(&sizes[0]), "{sizes:?}");
+        assert!((30_000..=60_000).contains(&sizes[1]), "{sizes:?}");
+    }
+
+    #[test]
+    fn a_transport_that_this_version_lacks_is_refused_by_name() {
+        for text in ["tcps://h:1/amps/json", "unix://h:1/amps/json?path=/x"] {
+            let uri = AmpsUri::parse(text).unwrap();
+            let (_guard, cancel) = DialCancel::new().unwrap();
+            let refused = dial(&uri, Duration::from_secs(1), &cancel).err().unwrap();
+            assert!(matches!(refused, Error::TransportType(_)), "{refused}");
+            assert!(refused.to_string().contains(text), "{refused}");
+        }
+    }
+}
