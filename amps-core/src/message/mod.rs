@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_message_stays_small_and_can_move_between_threads() {
-        assert!(size_of::<Message>() <= 184, "{}", size_of::<Message>());
+        assert!(size_of::<Message>() <= 160, "{}", size_of::<Message>());
         fn is_send_and_sync<T: Send + Sync>() {}
         is_send_and_sync::<Message>();
     }
