@@ -29,9 +29,15 @@
 //!   NULL), as do the replacement of REPLACE and REGEXP_REPLACE and the characters of TRIM.
 //! - An array in NOT LIKE, NOT BETWEEN and NOT BEGINS WITH behaves as in NOT IN.
 //! - Patterns are literals, also in the REGEXP functions; characters are bytes, `\w` is ASCII,
-//!   `$` without `(?m)` matches at the very end only. A search that the engine gives up for
-//!   backtracking has not matched.
+//!   `$` without `(?m)` matches at the very end only. A search that the engine gives up has not
+//!   matched.
 //! - `r'...'` after LIKE is looked for as it stands.
+//!
+//! # The broker's own limits
+//!
+//! - A pattern with look-around or backreferences is not found in a text of more than 8 KiB, nor if
+//!   the search backtracks more than 20 000 times.
+//! - A pattern whose automaton takes more than 128 KiB is refused.
 //!
 //! Left out: XML; and of the functions trigonometry, checksums, geo, time formatting, those about the
 //! client, `LAST_READ` and `SOW_KEY_HASH`, which are unknown, hence errors.
@@ -49,6 +55,7 @@ mod parser;
 mod path;
 mod program;
 mod raw_json;
+pub(crate) mod regex;
 mod select;
 mod tag_value;
 #[cfg(test)]

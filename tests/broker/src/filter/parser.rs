@@ -5,14 +5,13 @@
 
 use std::collections::HashMap;
 
-use fancy_regex::{BytesMode, RegexBuilder};
-
 use super::compare::{Arithmetic, Comparison};
 use super::error::FilterError;
 use super::functions::{self, Function};
 use super::lexer::{Lexer, Token, unescape};
 use super::path::Path;
 use super::program::{Op, Pattern};
+use super::regex::Regex;
 use super::value::Value;
 
 /// How deep parentheses, function calls and NOTs may nest. Each level is about ten calls of the
@@ -369,9 +368,8 @@ impl<'t> Parser<'t> {
             Token::RawText(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) if is_plain(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) => {
-                let regex = RegexBuilder::new(text).bytes_mode(BytesMode::Ascii).build();
-                let regex =
-                    regex.map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
+                let regex = Regex::of_bytes(text)
+                    .map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
                 Pattern::Regex(Box::new(regex))
             }
             _ => return Err(self.unexpected("a pattern literal")),

@@ -3,7 +3,6 @@
 //! The parser appends operations in the order in which they run, so neither running nor dropping an
 //! expression recurses, however long a chain of operators it is.
 
-use fancy_regex::Regex;
 use memchr::memmem;
 use smallvec::SmallVec;
 
@@ -11,6 +10,7 @@ use super::Candidate;
 use super::compare::{Arithmetic, Comparison, and, between, negate, or};
 use super::extract::Values;
 use super::functions::{self, Function};
+use super::regex::Regex;
 use super::value::{Value, any};
 
 /// One operation. What it takes from the stack it removes; its result goes on top.
@@ -60,7 +60,7 @@ impl Pattern {
     /// backtracking) has not found it.
     fn is_in(&self, text: &[u8]) -> bool {
         match self {
-            Pattern::Regex(regex) => regex.is_match(text).unwrap_or(false),
+            Pattern::Regex(regex) => regex.is_in(text),
             Pattern::Plain(plain) => memmem::find(text, plain).is_some(),
         }
     }
@@ -68,10 +68,7 @@ impl Pattern {
     /// Where it is next found at or after `from`.
     pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         match self {
-            Pattern::Regex(regex) => {
-                let found = regex.find_from_pos(text, from).ok().flatten()?;
-                Some((found.start(), found.end()))
-            }
+            Pattern::Regex(regex) => regex.find(text, from),
             Pattern::Plain(plain) => {
                 let start = from + memmem::find(text.get(from..)?, plain)?;
                 Some((start, start + plain.len()))
