@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::Candidate;
 use super::compare::{Arithmetic, Comparison, and, between, negate, or};
 use super::extract::Values;
-use super::functions::{self, Function};
+use super::functions::{self, Function, Room};
 use super::regex::Regex;
 use super::value::{Value, any};
 
@@ -87,6 +87,7 @@ pub(super) fn run<'v>(
     message: &'v dyn Candidate,
 ) -> Value<'v> {
     let mut stack = Stack::new();
+    let mut room = Room::default();
     let mut next = 0;
     while let Some(op) = program.get(next) {
         next += 1;
@@ -144,14 +145,15 @@ pub(super) fn run<'v>(
             Op::Call(function, arguments) => {
                 let first = stack.len().saturating_sub(*arguments);
                 let arguments = stack.get_mut(first..).unwrap_or_default();
-                let result = functions::call(*function, arguments, message);
+                let result = functions::call(*function, arguments, message, &mut room);
                 stack.truncate(first);
                 result
             }
             Op::RegexpMatch(pattern) => functions::regexp_match(pop(&mut stack), pattern),
             Op::RegexpReplace(pattern) => {
                 let new = pop(&mut stack);
-                functions::regexp_replace(pop(&mut stack), pattern, new)
+                functions::regexp_replace(pop(&mut stack), pattern, new, &mut room)
+                    .unwrap_or_default()
             }
         };
         stack.push(result);
