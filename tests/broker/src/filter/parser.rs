@@ -19,6 +19,12 @@ use super::value::Value;
 /// has by default.
 const MAX_DEPTH: usize = 100;
 
+/// How many patterns of the regex engine a text may have: each has an automaton of its own.
+const MAX_PATTERNS: usize = 100;
+
+/// How long a text may be.
+pub(super) const MAX_LENGTH: usize = 64 << 10;
+
 /// What the parser makes of a text.
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
@@ -29,11 +35,15 @@ pub(super) struct Compiled {
 
 /// Compiles a whole text.
 pub(super) fn parse(text: &str) -> Result<Compiled, FilterError> {
+    if text.len() > MAX_LENGTH {
+        return Err(FilterError::new(MAX_LENGTH, "too long"));
+    }
     let mut parser = Parser {
         lexer: Lexer::new(text),
         token: Token::End,
         at: 0,
         depth: 0,
+        patterns: 0,
         slots: HashMap::new(),
         compiled: Compiled {
             deterministic: true,
@@ -54,6 +64,8 @@ struct Parser<'t> {
     token: Token<'t>,
     at: usize,
     depth: usize,
+    /// How many patterns there were.
+    patterns: usize,
     /// Paths that were already seen.
     slots: HashMap<Path, usize>,
     compiled: Compiled,
@@ -368,6 +380,10 @@ impl<'t> Parser<'t> {
             Token::RawText(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) if is_plain(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) => {
+                self.patterns += 1;
+                if self.patterns > MAX_PATTERNS {
+                    return Err(FilterError::new(at, "too many patterns"));
+                }
                 let regex = Regex::of_bytes(text)
                     .map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
                 Pattern::Regex(Box::new(regex))
