@@ -41,7 +41,8 @@
 //! - A pattern with look-around or backreferences is not found in a text of more than 8 KiB, nor if
 //!   the search backtracks more than 20 000 times.
 //! - The text functions make at most 16 MiB of text in one evaluation; a result beyond is NULL.
-//! - A filter is at most 64 KiB long, with at most 100 patterns; a select list is 64 KiB at most.
+//! - A filter is at most 64 KiB long, with at most 100 patterns, where one with
+//!   look-around or backreferences counts as ten; a select list is 64 KiB at most.
 //! - A pattern whose automaton takes more than 128 KiB is refused.
 
 mod compare;

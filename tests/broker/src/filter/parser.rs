@@ -22,6 +22,9 @@ const MAX_DEPTH: usize = 100;
 /// How many patterns of the regex engine a text may have: each has an automaton of its own.
 const MAX_PATTERNS: usize = 100;
 
+/// As how many patterns one counts that backtracks: to look for it may take that much longer.
+const BACKTRACKING_WEIGHT: usize = 10;
+
 /// How long a text may be.
 pub(super) const MAX_LENGTH: usize = 64 << 10;
 
@@ -64,7 +67,7 @@ struct Parser<'t> {
     token: Token<'t>,
     at: usize,
     depth: usize,
-    /// How many patterns there were.
+    /// How many patterns there were, by weight.
     patterns: usize,
     /// Paths that were already seen.
     slots: HashMap<Path, usize>,
@@ -380,12 +383,16 @@ impl<'t> Parser<'t> {
             Token::RawText(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) if is_plain(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) => {
-                self.patterns += 1;
+                let regex = Regex::of_bytes(text)
+                    .map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
+                self.patterns += if regex.backtracks() {
+                    BACKTRACKING_WEIGHT
+                } else {
+                    1
+                };
                 if self.patterns > MAX_PATTERNS {
                     return Err(FilterError::new(at, "too many patterns"));
                 }
-                let regex = Regex::of_bytes(text)
-                    .map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
                 Pattern::Regex(Box::new(regex))
             }
             _ => return Err(self.unexpected("a pattern literal")),

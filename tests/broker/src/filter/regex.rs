@@ -78,6 +78,11 @@ impl Regex {
         Ok(Regex { regex, backtracks })
     }
 
+    /// Whether it takes backtracking to look for the pattern.
+    pub(super) fn backtracks(&self) -> bool {
+        self.backtracks
+    }
+
     /// Whether the pattern is found anywhere in the bytes.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         self.search(text.len(), |regex| regex.is_match(text))

@@ -503,6 +503,9 @@ fn a_filter_beyond_the_limits_of_length_and_patterns_is_refused() {
     let patterns = |count: usize| vec!["/s LIKE '^a'"; count].join(" OR ");
     assert!(Filter::parse(&patterns(100)).is_ok());
     assert!(Filter::parse(&patterns(101)).is_err());
+    let looking_ahead = |count: usize| vec!["/s LIKE '(?=a)a'"; count].join(" OR ");
+    assert!(Filter::parse(&looking_ahead(10)).is_ok());
+    assert!(Filter::parse(&looking_ahead(11)).is_err());
     let plain = vec!["/s LIKE 'a'"; 101].join(" OR ");
     assert!(Filter::parse(&plain).is_ok());
     assert!(Filter::parse("/s LIKE '(?(1))'").is_err());
