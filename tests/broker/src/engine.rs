@@ -44,6 +44,15 @@ pub(crate) struct Heartbeat {
     pub(crate) generation: u64,
 }
 
+impl Heartbeat {
+    /// Whether the client counts as silent, at a check that is this late. A check is late when
+    /// something held the engine; what the client sent meanwhile was not read either, so a check
+    /// later than half an interval decides nothing, and the next one does.
+    fn is_over(&self, silence: Duration, late: Duration, tolerance: u32) -> bool {
+        late <= self.interval / 2 && silence > self.interval.saturating_mul(tolerance)
+    }
+}
+
 /// What one connection sent.
 #[derive(Default)]
 pub(crate) struct Recording {
@@ -202,16 +211,16 @@ impl Engine {
         recording.frames.push(frame.to_vec());
     }
 
-    /// Does what is due.
-    pub(crate) fn perform(&mut self, task: Task, now: Instant) {
-        match task {
+    /// Does what was due at that time.
+    pub(crate) fn perform(&mut self, task: &Task, due: Instant, now: Instant) {
+        match *task {
             Task::Heartbeat {
                 connection,
                 generation,
-            } => self.beat(connection, generation, now),
-            Task::Expiration { topic, key } => {
+            } => self.beat(connection, generation, due, now),
+            Task::Expiration { topic, ref key } => {
                 let (topics, mut outlet) = self.delivering();
-                topics.at_mut(topic).expire(&key, now, &mut outlet);
+                topics.at_mut(topic).expire(key, now, &mut outlet);
             }
             Task::Conflation {
                 topic,
@@ -226,18 +235,18 @@ impl Engine {
         }
     }
 
-    fn beat(&mut self, connection: u64, generation: u64, now: Instant) {
+    fn beat(&mut self, connection: u64, generation: u64, due: Instant, now: Instant) {
         let Some(client) = self.clients.get(&connection) else {
             return;
         };
-        let Heartbeat {
-            interval,
-            generation: current,
-        } = client.heartbeat;
-        if generation != current {
+        let heartbeat = client.heartbeat;
+        let interval = heartbeat.interval;
+        if generation != heartbeat.generation {
             return;
         }
-        if client.connection.silence() > interval.saturating_mul(self.heartbeat_tolerance) {
+        let late = now.saturating_duration_since(due);
+        let silence = client.connection.silence();
+        if heartbeat.is_over(silence, late, self.heartbeat_tolerance) {
             self.disconnect(connection, "heartbeat");
             return;
         }
@@ -250,5 +259,22 @@ impl Engine {
                 generation,
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_not_cut_for_silence_at_a_check_that_is_late() {
+        let heartbeat = Heartbeat {
+            interval: Duration::from_secs(2),
+            generation: 1,
+        };
+        let silence = Duration::from_secs(7);
+        assert!(heartbeat.is_over(silence, Duration::from_secs(1), 3));
+        assert!(!heartbeat.is_over(silence, Duration::from_millis(1001), 3));
+        assert!(!heartbeat.is_over(Duration::from_secs(6), Duration::ZERO, 3));
     }
 }

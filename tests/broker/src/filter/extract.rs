@@ -11,7 +11,9 @@
 #[cfg(test)]
 mod tests;
 
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::cmp::Ordering;
 
 use super::path::Path;
 use super::value::Value;
@@ -61,26 +63,36 @@ impl Extractor {
             paths: paths.len(),
             numbered: false,
         };
+        let mut known = FxHashMap::default();
         for (slot, path) in paths.iter().enumerate() {
-            extractor.insert(slot, path);
+            extractor.insert(slot, path, &mut known);
+        }
+        // Once at the end: a list may have thousands of paths, in any order.
+        for node in &mut extractor.nodes {
+            node.children
+                .sort_unstable_by(|(left, _), (right, _)| order(left, right));
         }
         extractor
     }
 
-    fn insert(&mut self, slot: usize, path: &Path) {
+    /// Adds a path. The nodes are known by their parent and their name.
+    fn insert<'n>(
+        &mut self,
+        slot: usize,
+        path: &'n Path,
+        known: &mut FxHashMap<(usize, &'n str), usize>,
+    ) {
         let mut within = Vec::new();
         let mut node = NodeId::ROOT.0;
         for (depth, step) in path.steps.iter().enumerate() {
             let fresh = self.nodes.len();
-            let children = &mut self.nodes[node].children;
-            node = match find(children, step.name.as_bytes()) {
-                Ok(i) => children[i].1.0,
-                Err(i) => {
-                    children.insert(i, (step.name.as_bytes().into(), NodeId(fresh)));
-                    self.nodes.push(Node::default());
-                    fresh
-                }
-            };
+            let child = *known.entry((node, step.name())).or_insert(fresh);
+            if child == fresh {
+                let name = step.name().as_bytes().into();
+                self.nodes[node].children.push((name, NodeId(fresh)));
+                self.nodes.push(Node::default());
+            }
+            node = child;
             if let (Some(index), true) = (step.index, depth + 1 < path.steps.len()) {
                 within.push((depth, index));
             }
@@ -132,11 +144,13 @@ impl Extractor {
 
 /// By length first, which tells most names apart without looking at their bytes.
 #[inline]
+fn order(left: &[u8], right: &[u8]) -> Ordering {
+    left.len().cmp(&right.len()).then_with(|| left.cmp(right))
+}
+
+#[inline]
 fn find(children: &[(Box<[u8]>, NodeId)], name: &[u8]) -> Result<usize, usize> {
-    children.binary_search_by(|(child, _)| {
-        let by_length = child.len().cmp(&name.len());
-        by_length.then_with(|| (**child).cmp(name))
-    })
+    children.binary_search_by(|(child, _)| order(child, name))
 }
 
 /// The values of the extractor's paths in one payload.

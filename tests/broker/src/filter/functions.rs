@@ -12,7 +12,7 @@ use super::Candidate;
 use super::compare::{Arithmetic, order};
 use super::value::{Scalar, Value};
 
-pub(super) use text::{regexp_match, regexp_replace};
+pub(super) use text::{Room, regexp_match, regexp_replace};
 
 macro_rules! functions {
     ($($name:literal $function:ident $arguments:expr;)*) => {
@@ -108,6 +108,7 @@ pub(super) fn call<'v>(
     function: Function,
     arguments: &mut [Value<'v>],
     message: &'v dyn Candidate,
+    room: &mut Room,
 ) -> Value<'v> {
     let seconds = |time: Option<f64>| time.map_or(Value::Null, Value::float);
     let string = |text: Option<&'v [u8]>| text.map_or(Value::Null, Value::string);
@@ -116,7 +117,7 @@ pub(super) fn call<'v>(
         Function::ArrayMin => extreme(argument(arguments, 0).elements(), Ordering::Less),
         Function::ArrayMax => extreme(argument(arguments, 0).elements(), Ordering::Greater),
         Function::ArraySum => sum(argument(arguments, 0).elements()),
-        Function::ArrayToString => text::array_to_string(arguments),
+        Function::ArrayToString => text::array_to_string(arguments, room).unwrap_or_default(),
         Function::Coalesce => arguments
             .iter_mut()
             .map(|value| std::mem::take(value).first())
@@ -153,7 +154,7 @@ pub(super) fn call<'v>(
             .lease_count()
             .map_or(Value::Null, |count| Value::integer(count.into())),
         _ => numeric::call(function, arguments)
-            .or_else(|| text::call(function, arguments))
+            .or_else(|| text::call(function, arguments, room))
             .unwrap_or_default(),
     }
 }

@@ -29,12 +29,21 @@
 //!   NULL), as do the replacement of REPLACE and REGEXP_REPLACE and the characters of TRIM.
 //! - An array in NOT LIKE, NOT BETWEEN and NOT BEGINS WITH behaves as in NOT IN.
 //! - Patterns are literals, also in the REGEXP functions; characters are bytes, `\w` is ASCII,
-//!   `$` without `(?m)` matches at the very end only. A search that the engine gives up for
-//!   backtracking has not matched.
+//!   `$` without `(?m)` matches at the very end only. A search that the engine gives up has not
+//!   matched.
 //! - `r'...'` after LIKE is looked for as it stands.
 //!
 //! Left out: XML; and of the functions trigonometry, checksums, geo, time formatting, those about the
 //! client, `LAST_READ` and `SOW_KEY_HASH`, which are unknown, hence errors.
+//!
+//! # The broker's own limits
+//!
+//! - A pattern with look-around or backreferences is not found in a text of more than 8 KiB, nor if
+//!   the search backtracks more than 20 000 times.
+//! - The text functions make at most 16 MiB of text in one evaluation; a result beyond is NULL.
+//! - A filter is at most 64 KiB long, with at most 100 patterns, where one with
+//!   look-around or backreferences counts as ten; a select list is 64 KiB at most.
+//! - A pattern whose automaton takes more than 128 KiB is refused.
 
 mod compare;
 mod composite;
@@ -49,6 +58,7 @@ mod parser;
 mod path;
 mod program;
 mod raw_json;
+pub(crate) mod regex;
 mod select;
 mod tag_value;
 #[cfg(test)]
@@ -149,7 +159,8 @@ impl Expression {
     ///
     /// # Errors
     /// When the text is not in the language: unknown words and functions, a wrong number of
-    /// arguments, a bad pattern, anything behind the end, or more than a hundred levels of nesting.
+    /// arguments, a bad pattern, anything behind the end, more than a hundred levels of nesting or
+    /// patterns, or more than 64 KiB.
     pub fn parse(text: &str) -> Result<Expression, FilterError> {
         let compiled = parser::parse(text)?;
         Ok(Expression {

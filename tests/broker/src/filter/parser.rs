@@ -5,20 +5,28 @@
 
 use std::collections::HashMap;
 
-use fancy_regex::{BytesMode, RegexBuilder};
-
 use super::compare::{Arithmetic, Comparison};
 use super::error::FilterError;
 use super::functions::{self, Function};
 use super::lexer::{Lexer, Token, unescape};
 use super::path::Path;
 use super::program::{Op, Pattern};
+use super::regex::Regex;
 use super::value::Value;
 
 /// How deep parentheses, function calls and NOTs may nest. Each level is about ten calls of the
 /// parser; without optimisation a hundred levels take nearly 1 MiB of stack, half of what a thread
 /// has by default.
 const MAX_DEPTH: usize = 100;
+
+/// How many patterns of the regex engine a text may have: each has an automaton of its own.
+const MAX_PATTERNS: usize = 100;
+
+/// As how many patterns one counts that backtracks: to look for it may take that much longer.
+const BACKTRACKING_WEIGHT: usize = 10;
+
+/// How long a text may be.
+pub(super) const MAX_LENGTH: usize = 64 << 10;
 
 /// What the parser makes of a text.
 #[derive(Debug, Default)]
@@ -30,11 +38,15 @@ pub(super) struct Compiled {
 
 /// Compiles a whole text.
 pub(super) fn parse(text: &str) -> Result<Compiled, FilterError> {
+    if text.len() > MAX_LENGTH {
+        return Err(FilterError::new(MAX_LENGTH, "too long"));
+    }
     let mut parser = Parser {
         lexer: Lexer::new(text),
         token: Token::End,
         at: 0,
         depth: 0,
+        patterns: 0,
         slots: HashMap::new(),
         compiled: Compiled {
             deterministic: true,
@@ -55,6 +67,8 @@ struct Parser<'t> {
     token: Token<'t>,
     at: usize,
     depth: usize,
+    /// How many patterns there were, by weight.
+    patterns: usize,
     /// Paths that were already seen.
     slots: HashMap<Path, usize>,
     compiled: Compiled,
@@ -369,9 +383,16 @@ impl<'t> Parser<'t> {
             Token::RawText(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) if is_plain(text) => Pattern::Plain(text.as_bytes().into()),
             Token::Text(text) => {
-                let regex = RegexBuilder::new(text).bytes_mode(BytesMode::Ascii).build();
-                let regex =
-                    regex.map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
+                let regex = Regex::of_bytes(text)
+                    .map_err(|error| FilterError::new(at, format!("bad pattern: {error}")))?;
+                self.patterns += if regex.backtracks() {
+                    BACKTRACKING_WEIGHT
+                } else {
+                    1
+                };
+                if self.patterns > MAX_PATTERNS {
+                    return Err(FilterError::new(at, "too many patterns"));
+                }
                 Pattern::Regex(Box::new(regex))
             }
             _ => return Err(self.unexpected("a pattern literal")),

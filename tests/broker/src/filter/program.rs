@@ -3,14 +3,14 @@
 //! The parser appends operations in the order in which they run, so neither running nor dropping an
 //! expression recurses, however long a chain of operators it is.
 
-use fancy_regex::Regex;
 use memchr::memmem;
 use smallvec::SmallVec;
 
 use super::Candidate;
 use super::compare::{Arithmetic, Comparison, and, between, negate, or};
 use super::extract::Values;
-use super::functions::{self, Function};
+use super::functions::{self, Function, Room};
+use super::regex::Regex;
 use super::value::{Value, any};
 
 /// One operation. What it takes from the stack it removes; its result goes on top.
@@ -60,7 +60,7 @@ impl Pattern {
     /// backtracking) has not found it.
     fn is_in(&self, text: &[u8]) -> bool {
         match self {
-            Pattern::Regex(regex) => regex.is_match(text).unwrap_or(false),
+            Pattern::Regex(regex) => regex.is_in(text),
             Pattern::Plain(plain) => memmem::find(text, plain).is_some(),
         }
     }
@@ -68,10 +68,7 @@ impl Pattern {
     /// Where it is next found at or after `from`.
     pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
         match self {
-            Pattern::Regex(regex) => {
-                let found = regex.find_from_pos(text, from).ok().flatten()?;
-                Some((found.start(), found.end()))
-            }
+            Pattern::Regex(regex) => regex.find(text, from),
             Pattern::Plain(plain) => {
                 let start = from + memmem::find(text.get(from..)?, plain)?;
                 Some((start, start + plain.len()))
@@ -90,6 +87,7 @@ pub(super) fn run<'v>(
     message: &'v dyn Candidate,
 ) -> Value<'v> {
     let mut stack = Stack::new();
+    let mut room = Room::default();
     let mut next = 0;
     while let Some(op) = program.get(next) {
         next += 1;
@@ -147,14 +145,15 @@ pub(super) fn run<'v>(
             Op::Call(function, arguments) => {
                 let first = stack.len().saturating_sub(*arguments);
                 let arguments = stack.get_mut(first..).unwrap_or_default();
-                let result = functions::call(*function, arguments, message);
+                let result = functions::call(*function, arguments, message, &mut room);
                 stack.truncate(first);
                 result
             }
             Op::RegexpMatch(pattern) => functions::regexp_match(pop(&mut stack), pattern),
             Op::RegexpReplace(pattern) => {
                 let new = pop(&mut stack);
-                functions::regexp_replace(pop(&mut stack), pattern, new)
+                functions::regexp_replace(pop(&mut stack), pattern, new, &mut room)
+                    .unwrap_or_default()
             }
         };
         stack.push(result);

@@ -14,10 +14,12 @@ mod tests;
 
 use std::borrow::Cow;
 
+use rustc_hash::FxHashMap;
 use serde_json::value::RawValue;
 
 use super::composite::{parts, push_part};
 use super::error::{FilterError, PayloadError};
+use super::parser::MAX_LENGTH;
 use super::path::Path;
 use super::raw_json::{MAX_DEPTH, Object, ObjectWriter, is_array, is_object};
 use super::tag_value::{SEPARATOR, fields};
@@ -45,7 +47,7 @@ pub struct Select {
 #[derive(Clone, Debug, Default)]
 struct Node {
     include: Option<bool>,
-    children: Vec<(String, usize)>,
+    children: FxHashMap<Box<str>, usize>,
 }
 
 /// A place in the tree, and whether the fields there are included if nothing more specific says
@@ -60,8 +62,12 @@ impl Select {
     /// Reads a list of `+path` and `-path`, with or without the brackets around it.
     ///
     /// # Errors
-    /// When the text is anything else, when it is empty, and when a path numbers an element.
+    /// When the text is anything else, when it is empty or longer than 64 KiB, and when a path
+    /// numbers an element.
     pub fn parse(text: &str) -> Result<Select, FilterError> {
+        if text.len() > MAX_LENGTH {
+            return Err(FilterError::new(MAX_LENGTH, "too long"));
+        }
         let inner = text
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
@@ -114,9 +120,7 @@ impl Select {
                 node = match self.child(node, step.name()) {
                     Some(child) => child,
                     None => {
-                        self.nodes[node]
-                            .children
-                            .push((step.name().to_owned(), fresh));
+                        self.nodes[node].children.insert(step.name().into(), fresh);
                         self.nodes.push(Node::default());
                         fresh
                     }
@@ -129,8 +133,7 @@ impl Select {
     }
 
     fn child(&self, node: usize, name: &str) -> Option<usize> {
-        let mut children = self.nodes[node].children.iter();
-        children.find(|(child, _)| child == name).map(|(_, id)| *id)
+        self.nodes[node].children.get(name).copied()
     }
 
     /// The payload with the selected fields only.

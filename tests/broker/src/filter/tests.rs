@@ -187,7 +187,7 @@ fn an_error_says_where_and_what() {
 
 #[test]
 fn deep_nesting_is_refused_and_never_overflows_the_stack() {
-    for depth in [1_000, 100_000] {
+    for depth in [1_000, 10_000] {
         for (open, close) in [
             ("(", ")"),
             ("NOT ", ""),
@@ -245,7 +245,7 @@ fn compiled_texts_go_between_threads() {
 
 #[test]
 fn long_chains_need_no_stack() {
-    let n = 100_000;
+    let n = 3_000;
     assert!(json("{}", &format!("1{} = {}", " + 1".repeat(n), n + 1)));
     assert!(json("{}", &format!("1=0{}", " OR 1=1".repeat(n))));
     assert!(!json("{}", &format!("1=1{}", " AND 1=1 AND 1=0".repeat(n))));
@@ -493,4 +493,20 @@ fn expressions_have_values_and_each_path_once() {
         payload: br#"{"a":"x","b":{"c":[2,3]}}"#,
     };
     assert_eq!(expression.evaluate(&message), Value::string(&b"x-2x"[..]));
+}
+
+#[test]
+fn a_filter_beyond_the_limits_of_length_and_patterns_is_refused() {
+    let long = |length: usize| format!("/s = '{}'", "a".repeat(length - 7));
+    assert!(Filter::parse(&long(64 << 10)).is_ok());
+    assert!(Filter::parse(&long((64 << 10) + 1)).is_err());
+    let patterns = |count: usize| vec!["/s LIKE '^a'"; count].join(" OR ");
+    assert!(Filter::parse(&patterns(100)).is_ok());
+    assert!(Filter::parse(&patterns(101)).is_err());
+    let looking_ahead = |count: usize| vec!["/s LIKE '(?=a)a'"; count].join(" OR ");
+    assert!(Filter::parse(&looking_ahead(10)).is_ok());
+    assert!(Filter::parse(&looking_ahead(11)).is_err());
+    let plain = vec!["/s LIKE 'a'"; 101].join(" OR ");
+    assert!(Filter::parse(&plain).is_ok());
+    assert!(Filter::parse("/s LIKE '(?(1))'").is_err());
 }

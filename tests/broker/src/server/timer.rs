@@ -1,9 +1,11 @@
 //! What has to happen at a certain time, and the thread that lets it happen.
 
 use super::Shared;
+use crate::engine::Engine;
 use parking_lot::MutexGuard;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 /// Something to do later. What it is about may be gone by then; that is no error.
@@ -52,10 +54,10 @@ impl Timers {
         self.changed = true;
     }
 
-    /// The next task that is due.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<Task> {
+    /// The next task that is due, and since when.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<(Instant, Task)> {
         match self.heap.peek() {
-            Some(Reverse((at, _))) if *at <= now => self.heap.pop().map(|Reverse((_, task))| task),
+            Some(Reverse((at, _))) if *at <= now => self.heap.pop().map(|Reverse(due)| due),
             _ => None,
         }
     }
@@ -75,8 +77,8 @@ pub(super) fn run(shared: &Shared) {
     let mut engine = shared.engine.lock();
     while !engine.stopping {
         let now = Instant::now();
-        while let Some(task) = engine.timers.due(now) {
-            engine.perform(task, now);
+        while let Some((at, task)) = engine.timers.due(now) {
+            perform(&mut engine, &task, at);
         }
         let wakes = shared.settle(&mut engine);
         if !wakes.is_empty() {
@@ -94,5 +96,32 @@ pub(super) fn run(shared: &Shared) {
             }
             None => shared.timer.wait(&mut engine),
         }
+    }
+}
+
+/// Does one task. If that panics the task is lost, but not the thread: all clients need it.
+fn perform(engine: &mut Engine, task: &Task, due: Instant) {
+    // What the task left half done is of its own topic or connection.
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        engine.perform(task, due, Instant::now());
+    }));
+    if done.is_err() {
+        log::warn!("{task:?} broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn a_task_that_panics_does_not_end_the_thread_that_performs_it() {
+        let mut engine = Engine::new(&Settings::default()).unwrap();
+        let task = Task::Expiration {
+            topic: usize::MAX,
+            key: b"key"[..].into(),
+        };
+        perform(&mut engine, &task, Instant::now());
     }
 }

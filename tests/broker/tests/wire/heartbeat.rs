@@ -31,7 +31,8 @@ fn a_client_that_falls_silent_is_disconnected() {
         assert_eq!(frame, BEAT);
         beats += 1;
     }
-    assert!((1..=3).contains(&beats), "{beats} beats");
+    // A check that is late decides nothing: a busy machine adds beats.
+    assert!((1..=6).contains(&beats), "{beats} beats");
     assert!(broker.client_names().is_empty());
 }
 

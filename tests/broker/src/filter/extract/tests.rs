@@ -156,3 +156,27 @@ fn without_paths_the_payload_is_not_read() {
     let values = Extractor::new(&[]).extract(&MessageType::Json, b"not json");
     assert!(!values.is_malformed());
 }
+
+#[test]
+fn paths_in_descending_order_are_found_like_any_others() {
+    let names: Vec<String> = (0..200).rev().map(|i| format!("/n{i}/k")).collect();
+    let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+    let values = extract(
+        "json",
+        br#"{"n0":{"k":1},"n7":{"k":2},"n199":{"k":3}}"#,
+        &paths,
+    );
+    let found: Vec<_> = values
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| *v != "-")
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (0, &"3".to_owned()),
+            (192, &"2".to_owned()),
+            (199, &"1".to_owned())
+        ]
+    );
+}

@@ -12,8 +12,42 @@ use crate::filter::value::{Scalar, Value};
 
 type Text<'v> = Cow<'v, [u8]>;
 
-/// Calls a text function; `None` if the function is none, or if an argument is NULL.
-pub(super) fn call<'v>(function: Function, arguments: &mut [Value<'v>]) -> Option<Value<'v>> {
+/// How much text the functions may make in one evaluation of an expression, in bytes.
+const ROOM: usize = 16 << 20;
+
+/// What is left of that. Each call may be of the result of another, so that a short filter could
+/// fill the memory otherwise.
+#[derive(Debug)]
+pub(in crate::filter) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room(ROOM)
+    }
+}
+
+impl Room {
+    /// Takes as much; `None` if there is less.
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.0 = self.0.checked_sub(bytes)?;
+        Some(())
+    }
+
+    /// Appends a part of a result.
+    fn append(&mut self, all: &mut Vec<u8>, part: &[u8]) -> Option<()> {
+        self.take(part.len())?;
+        all.extend_from_slice(part);
+        Some(())
+    }
+}
+
+/// Calls a text function; `None` if the function is none, if an argument is NULL, or if there is
+/// no room for the result.
+pub(super) fn call<'v>(
+    function: Function,
+    arguments: &mut [Value<'v>],
+    room: &mut Room,
+) -> Option<Value<'v>> {
     let text = |arguments: &mut [Value<'v>], index| take(arguments, index).into_text();
     Some(match function {
         Function::Instr => {
@@ -32,15 +66,19 @@ pub(super) fn call<'v>(function: Function, arguments: &mut [Value<'v>]) -> Optio
         Function::Concat => {
             let mut all = Vec::new();
             for i in 0..arguments.len() {
-                all.extend_from_slice(&text(arguments, i).unwrap_or_default());
+                room.append(&mut all, &text(arguments, i).unwrap_or_default())?;
             }
             Value::string(all)
         }
-        Function::Upper => Value::string(text(arguments, 0)?.to_ascii_uppercase()),
-        Function::Lower => Value::string(text(arguments, 0)?.to_ascii_lowercase()),
-        Function::Reverse => {
-            let mut text = text(arguments, 0)?.into_owned();
-            text.reverse();
+        Function::Upper | Function::Lower | Function::Reverse => {
+            let text = text(arguments, 0)?;
+            room.take(text.len())?;
+            let mut text = text.into_owned();
+            match function {
+                Function::Upper => text.make_ascii_uppercase(),
+                Function::Lower => text.make_ascii_lowercase(),
+                _ => text.reverse(),
+            }
             Value::string(text)
         }
         Function::Replace => {
@@ -48,7 +86,7 @@ pub(super) fn call<'v>(function: Function, arguments: &mut [Value<'v>]) -> Optio
             match take(arguments, 1).into_text() {
                 Some(old) => {
                     let old = Pattern::Plain(old.into());
-                    Value::string(replace_all(&text, &old, &new.unwrap_or_default()))
+                    Value::string(replace_all(&text, &old, &new.unwrap_or_default(), room)?)
                 }
                 // There is nothing to look for.
                 None => Value::string(text),
@@ -121,18 +159,18 @@ pub(in crate::filter) fn regexp_replace<'v>(
     value: Value<'v>,
     pattern: &Pattern,
     new: Value<'_>,
-) -> Value<'v> {
-    match value.into_text() {
-        Some(text) => {
-            let new = new.into_text().unwrap_or_default();
-            Value::string(replace_all(&text, pattern, &new))
-        }
-        None => Value::Null,
-    }
+    room: &mut Room,
+) -> Option<Value<'v>> {
+    let text = value.into_text()?;
+    let new = new.into_text().unwrap_or_default();
+    Some(Value::string(replace_all(&text, pattern, &new, room)?))
 }
 
 /// `ARRAY_TO_STRING`: NULL elements become the text for NULL, or are left out without one.
-pub(super) fn array_to_string(arguments: &mut [Value<'_>]) -> Value<'static> {
+pub(super) fn array_to_string(
+    arguments: &mut [Value<'_>],
+    room: &mut Room,
+) -> Option<Value<'static>> {
     let delimiter = take(arguments, 1).into_text().unwrap_or_default();
     let null_text = take(arguments, 2).into_text();
     let mut all = Vec::new();
@@ -141,12 +179,12 @@ pub(super) fn array_to_string(arguments: &mut [Value<'_>]) -> Value<'static> {
         let text = element.borrowed().into_text();
         if let Some(text) = text.as_deref().or(null_text.as_deref()) {
             if !std::mem::take(&mut first) {
-                all.extend_from_slice(&delimiter);
+                room.append(&mut all, &delimiter)?;
             }
-            all.extend_from_slice(text);
+            room.append(&mut all, text)?;
         }
     }
-    Value::string(all)
+    Some(Value::string(all))
 }
 
 /// One-based, 0 if it is not there.
@@ -177,13 +215,13 @@ fn slice(text: Text<'_>, range: Range<usize>) -> Value<'_> {
     }
 }
 
-fn replace_all(text: &[u8], pattern: &Pattern, new: &[u8]) -> Vec<u8> {
+fn replace_all(text: &[u8], pattern: &Pattern, new: &[u8], room: &mut Room) -> Option<Vec<u8>> {
     let mut all = Vec::with_capacity(text.len());
     let mut done = 0;
     let mut from = 0;
     while let Some((start, end)) = pattern.find(text, from) {
-        all.extend_from_slice(text.get(done..start).unwrap_or_default());
-        all.extend_from_slice(new);
+        room.append(&mut all, text.get(done..start).unwrap_or_default())?;
+        room.append(&mut all, new)?;
         done = end;
         // Behind an empty match the search goes on one byte later.
         from = end + usize::from(start == end);
@@ -191,6 +229,6 @@ fn replace_all(text: &[u8], pattern: &Pattern, new: &[u8]) -> Vec<u8> {
             break;
         }
     }
-    all.extend_from_slice(text.get(done..).unwrap_or_default());
-    all
+    room.append(&mut all, text.get(done..).unwrap_or_default())?;
+    Some(all)
 }

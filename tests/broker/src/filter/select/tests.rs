@@ -178,3 +178,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_select_list_beyond_the_limit_of_length_is_refused() {
+    let list = |count: usize| vec!["-/abcdef"; count].join(",");
+    assert!(Select::parse(&list(7_000)).is_ok());
+    assert!(Select::parse(&list(8_000)).is_err());
+}

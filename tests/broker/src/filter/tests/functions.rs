@@ -131,3 +131,36 @@ fn patterns_are_pcre_over_bytes() {
     let long = format!(r#"{{"s":"{}"}}"#, "a".repeat(40));
     assert!(!json(&long, r"/s LIKE '^(a|a|aa)+(?=b)\1$'"));
 }
+
+#[test]
+fn text_beyond_the_room_of_an_evaluation_is_null() {
+    let nested = |depth: usize| {
+        let open = "REPLACE(".repeat(depth);
+        let close = ",'a','aaaaaaaaaa')".repeat(depth);
+        format!("{open}/s{close}")
+    };
+    let payload = r#"{"s":"a"}"#;
+    assert!(json(payload, &format!("LENGTH({}) = 1000000", nested(6))));
+    assert!(json(payload, &format!("{} IS NULL", nested(20))));
+    for function in ["UPPER({})", "REVERSE({})", "CONCAT({},'x')"] {
+        // Ten megabytes are made, and there is no room for as many again.
+        let filter = format!("{} IS NULL", function.replace("{}", &nested(7)));
+        assert!(json(payload, &filter), "{filter}");
+    }
+    let filter = format!("REGEXP_REPLACE({}, '[a]', 'aa') IS NULL", nested(6));
+    assert!(json(
+        payload,
+        &filter.replace("'aa'", &format!("'{}'", "a".repeat(20)))
+    ));
+    let array = format!(r#"{{"s":"a","c":[{}1]}}"#, "1,".repeat(40));
+    let filter = format!("ARRAY_TO_STRING(/c, {}) IS NULL", nested(6));
+    assert!(json(&array, &filter));
+}
+
+#[test]
+fn the_longest_text_is_not_held_up_by_a_pattern_that_looks_ahead() {
+    let payload = format!(r#"{{"s":"{}"}}"#, "a".repeat(80_000));
+    let begin = std::time::Instant::now();
+    assert!(!json(&payload, "/s LIKE '(?=.*xy)z'"));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(2));
+}
