@@ -67,8 +67,11 @@ impl Conflator {
             Some(held) => {
                 // The first message gives the time, the last one everything else.
                 news.processed = held.news.processed;
+                // By a key of its own, a subscription may conflate several records: their deltas
+                // have nothing to do with each other.
                 if held.news.oof.is_none()
                     && !news.whole
+                    && held.news.key == news.key
                     && let Ok(merged) = overlay(message_type, &held.news.payload, &news.payload)
                 {
                     news.payload = Cow::Owned(merged);
