@@ -89,6 +89,11 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
+        if let Some(old) = &replaced {
+            // Older than the result, so it comes before it: an `oof` after it would take back what
+            // the result has just shown.
+            self.let_go(engine, old);
+        }
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))
@@ -196,9 +201,7 @@ impl Session {
             since: engine.topics.tick(),
         });
         if let Some(old) = replaced {
-            engine
-                .topics
-                .release_all(connection, &old, &mut engine.wakes);
+            self.let_go(engine, &old);
             engine.topics.unsubscribe(connection, &old);
         }
         // Without a client the connection was taken away; its reader is about to notice.
@@ -207,6 +210,14 @@ impl Session {
             engine.topics.subscribe(&self.connection, type_at, &added);
         }
         added
+    }
+
+    /// Sends what a subscription holds back that is about to be replaced.
+    fn let_go(&self, engine: &mut Engine, old: &Subscription) {
+        let connection = self.connection.id();
+        engine
+            .topics
+            .release_all(connection, old, &mut engine.wakes);
     }
 
     pub(super) fn unsubscribe(
