@@ -80,8 +80,9 @@ impl Listener {
             for record in sow.records() {
                 if self.shows(&seen(record), &record.key)
                     && let Some(conflator) = &mut self.conflator
+                    && let Some(shown) = self.subscription.selected(message_type, &record.payload)
                 {
-                    conflator.note_sent(&record.key, &record.payload);
+                    conflator.note_sent(&record.key, &shown);
                 }
             }
         }

@@ -50,3 +50,19 @@ fn deltas_of_different_records_are_never_mixed() {
     put(&mut peer, r#"{"id":2,"g":1,"x":0,"y":6}"#);
     peer.expect(r#"{"c":"p","t":"orders","sids":"4"}{"id":2,"y":6}"#);
 }
+
+#[test]
+fn a_conflated_oof_shows_only_the_fields_that_the_client_selected() {
+    let (_broker, mut peer) = orders();
+    put(&mut peer, r#"{"id":1,"x":1,"secret":7}"#);
+    subscribe(
+        &mut peer,
+        "sow_and_subscribe",
+        "oof,conflation=100ms,select=[-/secret]",
+    );
+    for _ in 0..3 {
+        assert!(!peer.receive().contains("secret"));
+    }
+    peer.send(r#"{"c":"sow_delete","t":"orders","f":"1=1"}"#);
+    peer.expect(r#"{"c":"oof","t":"orders","sids":"4","reason":"deleted"}{"id":1,"x":1}"#);
+}
