@@ -91,9 +91,10 @@
 //! - A subscription that comes without `oof` sees deltas of records that it has not seen before,
 //!   if these are older than the change.
 //! - A message whose payload cannot be read is not sent where fields have to be selected.
-//! - What a replaced subscription holds back for conflation is sent at once. What its client knows
-//!   already is: the records that it shows, if it came with a query; else those that were
-//!   published since.
+//! - What a replaced subscription holds back for conflation is sent at once, before the new result.
+//!   What its client knows already is, of the records that it shows: those that its query sent, if
+//!   it came with one, and those that were published since. Where `top_n` without `skip_n`, or
+//!   `sow_keys`, left out records, the client does not know these, but still what it knew before.
 //! - Of a page, first what leaves is told, then what enters.
 //!
 //! Queries:

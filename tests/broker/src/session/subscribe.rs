@@ -10,7 +10,7 @@ use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Conflation, Page, Subscription};
+use crate::topic::{Conflation, Had, Known, Page, Subscription};
 use amps_core::protocol::{Field, list_items};
 use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
@@ -24,6 +24,7 @@ struct Entry<'a> {
     order: Option<OrderBy>,
     /// What it takes the place of.
     replaced: Option<Arc<Subscription>>,
+    had: Had,
 }
 
 impl Session {
@@ -53,6 +54,7 @@ impl Session {
             criteria,
             order: None,
             replaced,
+            had: Had::Nothing,
         };
         self.enter(engine, type_at, request, entry);
         let acks = Ack {
@@ -102,10 +104,21 @@ impl Session {
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
+        let limited = query.is_limited();
+        let mut sent = Known::default();
         let counters = self.run(engine, type_at, &query, |topic, record| {
-            known.has(topic, record)
+            if limited {
+                sent.insert(topic.at, &record.key);
+            }
+            known.has(topic.at, &record.key)
         });
         self.query_done(engine, request, acks, counters);
+        let had = if limited {
+            known.iter().for_each(|(at, key)| sent.insert(at, key));
+            Had::Only(sent)
+        } else {
+            Had::Everything
+        };
         let Query {
             criteria, order, ..
         } = query;
@@ -114,6 +127,7 @@ impl Session {
             criteria,
             order,
             replaced,
+            had,
         };
         let added = self.enter(engine, type_at, request, entry);
         if added.oof {
@@ -168,6 +182,7 @@ impl Session {
             criteria,
             order,
             replaced,
+            had,
         } = entry;
         let Criteria {
             wanted,
@@ -197,7 +212,7 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
-            queried: request.command.is_sow(),
+            had,
             since: engine.topics.tick(),
         });
         if let Some(old) = replaced {

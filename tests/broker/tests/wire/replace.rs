@@ -61,3 +61,26 @@ fn what_a_replaced_subscription_holds_comes_before_the_new_result() {
     );
     peer.expect_nothing();
 }
+
+#[test]
+fn a_replacement_brings_the_records_that_a_limited_query_left_out_and_no_others() {
+    for (limit, other_limit) in [
+        (r#""o":"top_n=1""#, r#""o":"replace,top_n=2""#),
+        (r#""sow_keys":"1""#, r#""o":"replace","sow_keys":"2""#),
+    ] {
+        let (_broker, mut peer) = orders();
+        for key in 1..=4 {
+            put(&mut peer, key, r#"{"x":1}"#);
+        }
+        assert_eq!(result(&mut peer, limit), [sow(1, r#"{"x":1}"#)]);
+        put(&mut peer, 3, r#"{"x":3}"#);
+        peer.expect(r#"{"c":"p","t":"orders","sids":"4","k":"3"}{"x":3}"#);
+        assert_eq!(result(&mut peer, other_limit), [sow(2, r#"{"x":1}"#)]);
+        // What the client had through the first one it has still.
+        assert_eq!(
+            result(&mut peer, r#""o":"replace""#),
+            [sow(4, r#"{"x":1}"#)]
+        );
+        assert_eq!(result(&mut peer, r#""o":"replace""#), [""; 0]);
+    }
+}
