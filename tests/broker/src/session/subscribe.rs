@@ -278,8 +278,9 @@ fn sub_id<'a>(request: &Request<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
         id if id.is_empty() => request.text(Field::CommandId),
         id => id,
     };
-    // Such an id could not be told apart in a list of ids.
-    if id.is_empty() || id.contains(&b',') || *id == *b"all" {
+    // Such an id could not be told apart in a list of ids, which may have spaces between them.
+    let outer_space = id.trim_ascii().len() < id.len();
+    if id.is_empty() || outer_space || id.contains(&b',') || *id == *b"all" {
         return Err(Refusal::new(
             text::INVALID_SUB_ID,
             format!("subscription {:?}", String::from_utf8_lossy(&id)),
