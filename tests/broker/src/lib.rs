@@ -84,8 +84,9 @@
 //! - One frame serves all subscriptions of a connection that get the same payload, so one with a
 //!   select list may have a frame of its own. It has a timestamp or a record key if one of them
 //!   wants it.
-//! - A subscription id may not be `all` or contain a comma: `invalid sub id`. Unsubscribing an
-//!   unknown id succeeds, unsubscribing nothing is refused with `invalid sub id`.
+//! - A subscription id may not be `all`, contain a comma, or begin or end with a space: `invalid
+//!   sub id`. Unsubscribing an unknown id succeeds, unsubscribing nothing is refused with `invalid
+//!   sub id`.
 //! - `oof` on a topic that keeps nothing is accepted and changes nothing. A pattern subscription
 //!   that is conflated without a `conflation_key` is not conflated on such topics.
 //! - A subscription that comes without `oof` sees deltas of records that it has not seen before,
@@ -111,7 +112,8 @@
 //! out commands under one lock, which makes the one total order of messages; it encodes straight
 //! into the output buffers of the subscribers. Whoever lets more than
 //! [`Builder::output_limit`] pile up there loses its connection, so a client that does not read
-//! holds up nobody. Log levels: `warn` for what the broker or a client should not do, `info` for
+//! holds up nobody. A result piles up as a whole, so that is the limit of a result as well, however
+//! fast its client reads. Log levels: `warn` for what the broker or a client should not do, `info` for
 //! connections and logons, `debug` for refusals.
 
 #![forbid(unsafe_code)]
