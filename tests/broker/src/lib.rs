@@ -104,7 +104,7 @@
 //!   group. `sow` frames are closed early when they hold 8 MiB.
 //! - The field and the option `top_n` together: the lesser counts. A batch size of 0 is 1. With
 //!   `skip_n`, records that are equal in the order are in that of their keys.
-//! - An empty filter is none.
+//! - An empty filter is none, and so is an empty `orderby`, also where none is allowed.
 //!
 //! # Threads
 //!

@@ -1,7 +1,7 @@
 //! The four commands that subscribe, and `unsubscribe`.
 
 use super::Session;
-use super::criteria::Criteria;
+use super::criteria::{Criteria, read_order};
 use super::query::Query;
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
@@ -35,7 +35,7 @@ impl Session {
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
         let criteria = Criteria::read(engine, type_at, request)?;
-        if request.has(Field::OrderBy) {
+        if read_order(request)?.is_some() {
             return Err(Refusal::new(
                 text::INVALID_ORDER_BY,
                 "only a query has an order",

@@ -158,6 +158,14 @@ fn an_id_that_a_list_of_ids_cannot_name_is_refused() {
 }
 
 #[test]
+fn an_empty_order_is_none_and_does_not_hinder_a_subscription() {
+    let broker = Broker::builder().start().unwrap();
+    let mut peer = Peer::named(&broker, "a");
+    peer.send(r#"{"c":"subscribe","cid":"4","t":"orders","orderby":"","a":"processed"}"#);
+    peer.expect(r#"{"c":"ack","cid":"4","sub_id":"4","a":"processed","status":"success"}"#);
+}
+
+#[test]
 fn what_is_malformed_is_refused_with_the_documented_reason() {
     let broker = Broker::builder()
         .sow_topic("orders", ["/id"])
