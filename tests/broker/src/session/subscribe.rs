@@ -91,11 +91,6 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
-        if let Some(old) = &replaced {
-            // Older than the result, so it comes before it: an `oof` after it would take back what
-            // the result has just shown.
-            self.let_go(engine, old);
-        }
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))
@@ -103,6 +98,12 @@ impl Session {
         let acks = self.query_acks(request, &query, &id);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
+        }
+        if let Some(old) = &replaced {
+            // Older than the result, so it comes before it: an `oof` after it would take back what
+            // the result has just shown. After the acknowledgement, from which on it is the new
+            // subscription that listens.
+            self.let_go(engine, old);
         }
         let limited = query.is_limited();
         let mut sent = Known::default();
