@@ -226,13 +226,13 @@ fn what_a_replaced_subscription_holds_back_is_not_lost() {
     let replace = subscribe.set_sub_id(held.sub_id()).set_options("replace");
     let mut stream = client.execute(replace).unwrap();
     publish(&client, "orders", &[r#"{"id":1,"n":3}"#]);
-    // In the result or after it, but once.
+    // In the result or before it, but once.
     expect(
         &mut stream,
         &[
+            r#"publish {"id":1,"n":2}"#,
             "group_begin",
             "group_end",
-            r#"publish {"id":1,"n":2}"#,
             r#"publish {"id":1,"n":3}"#,
         ],
     );

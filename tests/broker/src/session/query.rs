@@ -56,6 +56,15 @@ impl<'a> Query<'a> {
     }
 }
 
+impl Query<'_> {
+    /// True if it may leave out records that match, which a subscription does not. (A page is one
+    /// to both.)
+    pub(super) fn is_limited(&self) -> bool {
+        let wanted = &self.criteria.wanted;
+        self.keys.is_some() || wanted.top_n.is_some() && !wanted.is_paginated()
+    }
+}
+
 impl Session {
     pub(super) fn sow(
         &self,

@@ -3,27 +3,11 @@
 
 use super::Session;
 use crate::engine::Engine;
-use crate::sow::Record;
-use crate::topic::{Addressees, Reason, Seen, Subscription, Topic};
-use rustc_hash::{FxHashMap, FxHashSet};
-
-/// The records that a client has got through one subscription, as they are now.
-#[derive(Default)]
-pub(super) struct Known {
-    /// Their keys, by the place of the topic.
-    records: FxHashMap<usize, FxHashSet<Box<[u8]>>>,
-}
-
-impl Known {
-    pub(super) fn has(&self, topic: &Topic, record: &Record) -> bool {
-        let keys = self.records.get(&topic.at);
-        keys.is_some_and(|keys| keys.contains(&record.key))
-    }
-}
+use crate::topic::{Addressees, Known, Reason, Seen, Subscription};
 
 impl Session {
-    /// What the client has: the records that its subscription shows, unless they are older than
-    /// the subscription and it had no query.
+    /// What the client has, as it is now: the records that its subscription shows, unless they are
+    /// older than the subscription and were not in the result of its query.
     pub(super) fn known_through(&self, engine: &Engine, old: &Subscription) -> Known {
         let mut known = Known::default();
         for topic in engine.topics.all() {
@@ -35,13 +19,9 @@ impl Session {
             };
             for record in sow.records() {
                 let seen = Seen::record(&topic.message_type, &topic.name, record);
-                let delivered = old.queried || record.version > old.since;
+                let delivered = record.version > old.since || old.had.has(topic.at, &record.key);
                 if delivered && listener.shows(&seen, &record.key) {
-                    known
-                        .records
-                        .entry(topic.at)
-                        .or_default()
-                        .insert(record.key.clone());
+                    known.insert(topic.at, &record.key);
                 }
             }
         }
@@ -53,12 +33,8 @@ impl Session {
         let mut addressees = Addressees::default();
         addressees.add(new);
         let mut frames = Vec::new();
-        let records = known
-            .records
-            .iter()
-            .flat_map(|(at, keys)| keys.iter().map(move |key| (at, key)));
-        for (at, key) in records {
-            let topic = engine.topics.at(*at);
+        for (at, key) in known.iter() {
+            let topic = engine.topics.at(at);
             let Some(record) = topic.sow.as_ref().and_then(|sow| sow.get(key)) else {
                 continue;
             };

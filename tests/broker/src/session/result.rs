@@ -40,7 +40,7 @@ impl Session {
         engine: &mut Engine,
         type_at: usize,
         query: &Query<'_>,
-        known: impl Fn(&Topic, &Record) -> bool,
+        mut known: impl FnMut(&Topic, &Record) -> bool,
     ) -> Counters {
         let who = engine.identity(self.connection.id());
         let Engine { topics, wakes, .. } = engine;

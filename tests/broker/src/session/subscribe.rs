@@ -1,7 +1,7 @@
 //! The four commands that subscribe, and `unsubscribe`.
 
 use super::Session;
-use super::criteria::Criteria;
+use super::criteria::{Criteria, read_order};
 use super::query::Query;
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
@@ -10,7 +10,7 @@ use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Conflation, Page, Subscription};
+use crate::topic::{Conflation, Had, Known, Page, Subscription};
 use amps_core::protocol::{Field, list_items};
 use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
@@ -24,6 +24,7 @@ struct Entry<'a> {
     order: Option<OrderBy>,
     /// What it takes the place of.
     replaced: Option<Arc<Subscription>>,
+    had: Had,
 }
 
 impl Session {
@@ -34,7 +35,7 @@ impl Session {
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
         let criteria = Criteria::read(engine, type_at, request)?;
-        if request.has(Field::OrderBy) {
+        if read_order(request)?.is_some() {
             return Err(Refusal::new(
                 text::INVALID_ORDER_BY,
                 "only a query has an order",
@@ -53,6 +54,7 @@ impl Session {
             criteria,
             order: None,
             replaced,
+            had: Had::Nothing,
         };
         self.enter(engine, type_at, request, entry);
         let acks = Ack {
@@ -97,10 +99,27 @@ impl Session {
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
+        if let Some(old) = &replaced {
+            // Older than the result, so it comes before it: an `oof` after it would take back what
+            // the result has just shown. After the acknowledgement, from which on it is the new
+            // subscription that listens.
+            self.let_go(engine, old);
+        }
+        let limited = query.is_limited();
+        let mut sent = Known::default();
         let counters = self.run(engine, type_at, &query, |topic, record| {
-            known.has(topic, record)
+            if limited {
+                sent.insert(topic.at, &record.key);
+            }
+            known.has(topic.at, &record.key)
         });
         self.query_done(engine, request, acks, counters);
+        let had = if limited {
+            known.iter().for_each(|(at, key)| sent.insert(at, key));
+            Had::Only(sent)
+        } else {
+            Had::Everything
+        };
         let Query {
             criteria, order, ..
         } = query;
@@ -109,6 +128,7 @@ impl Session {
             criteria,
             order,
             replaced,
+            had,
         };
         let added = self.enter(engine, type_at, request, entry);
         if added.oof {
@@ -163,6 +183,7 @@ impl Session {
             criteria,
             order,
             replaced,
+            had,
         } = entry;
         let Criteria {
             wanted,
@@ -192,13 +213,11 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
-            queried: request.command.is_sow(),
+            had,
             since: engine.topics.tick(),
         });
         if let Some(old) = replaced {
-            engine
-                .topics
-                .release_all(connection, &old, &mut engine.wakes);
+            self.let_go(engine, &old);
             engine.topics.unsubscribe(connection, &old);
         }
         // Without a client the connection was taken away; its reader is about to notice.
@@ -207,6 +226,14 @@ impl Session {
             engine.topics.subscribe(&self.connection, type_at, &added);
         }
         added
+    }
+
+    /// Sends what a subscription holds back that is about to be replaced.
+    fn let_go(&self, engine: &mut Engine, old: &Subscription) {
+        let connection = self.connection.id();
+        engine
+            .topics
+            .release_all(connection, old, &mut engine.wakes);
     }
 
     pub(super) fn unsubscribe(
@@ -252,8 +279,9 @@ fn sub_id<'a>(request: &Request<'a>) -> Result<Cow<'a, [u8]>, Refusal> {
         id if id.is_empty() => request.text(Field::CommandId),
         id => id,
     };
-    // Such an id could not be told apart in a list of ids.
-    if id.is_empty() || id.contains(&b',') || *id == *b"all" {
+    // Such an id could not be told apart in a list of ids, which may have spaces between them.
+    let outer_space = id.trim_ascii().len() < id.len();
+    if id.is_empty() || outer_space || id.contains(&b',') || *id == *b"all" {
         return Err(Refusal::new(
             text::INVALID_SUB_ID,
             format!("subscription {:?}", String::from_utf8_lossy(&id)),

@@ -196,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn values_of_any_bytes_make_different_keys_if_they_differ() {
+        let paths = ["/1".to_owned(), "/2".to_owned()];
+        let rule = KeyRule::fields(&MessageType::Fix, &paths).unwrap();
+        assert_ne!(
+            rule.of_data(b"orders", b"1=a\xFFb\x012=c\x01").unwrap(),
+            rule.of_data(b"orders", b"1=a\x012=b\xFFc\x01").unwrap()
+        );
+    }
+
+    #[test]
     fn an_explicit_key_is_taken_as_it_is_and_must_be_there() {
         let take = |key: &'static [u8]| {
             KeyRule::Explicit

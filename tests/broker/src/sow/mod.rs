@@ -6,7 +6,7 @@ mod record;
 pub(crate) use key::{KeyRule, is_key_text};
 pub(crate) use record::Record;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
 /// The records of a topic.
@@ -23,8 +23,8 @@ pub(crate) struct Sow {
     index: FxHashMap<Box<[u8]>, usize>,
     /// In order of insertion; a deleted record leaves a gap.
     slots: Vec<Option<Record>>,
-    /// The keys that a timer runs for: never more than one each, however often they are updated.
-    timed: FxHashSet<Box<[u8]>>,
+    /// When the next timer of a key comes. There is another one only if a lifetime got shorter.
+    armed: FxHashMap<Box<[u8]>, Instant>,
 }
 
 impl Sow {
@@ -34,7 +34,7 @@ impl Sow {
             default_lifetime,
             index: FxHashMap::default(),
             slots: Vec::new(),
-            timed: FxHashSet::default(),
+            armed: FxHashMap::default(),
         }
     }
 
@@ -91,16 +91,26 @@ impl Sow {
     }
 
     /// When a timer is to look at this record; `None` if it does not expire, or if a timer looks
-    /// already.
+    /// in time already.
     pub(crate) fn arm(&mut self, key: &[u8]) -> Option<Instant> {
-        let at = self.get(key)?.expires?;
-        (!self.timed.contains(key) && self.timed.insert(key.into())).then_some(at)
+        let end = self.get(key)?.expires?;
+        match self.armed.get_mut(key) {
+            Some(armed) if *armed <= end => return None,
+            Some(armed) => *armed = end,
+            None => {
+                self.armed.insert(key.into(), end);
+            }
+        }
+        Some(end)
     }
 
-    /// The timer of a record has come: true if the record's time is over. If not, it may be armed
+    /// A timer of a record has come: true if the record's time is over. If not, it may be armed
     /// again.
     pub(crate) fn is_over(&mut self, key: &[u8], now: Instant) -> bool {
-        self.timed.remove(key);
+        // A timer that an earlier one made idle must not make room for yet another one.
+        if self.armed.get(key).is_some_and(|armed| *armed <= now) {
+            self.armed.remove(key);
+        }
         self.get(key)
             .and_then(|record| record.expires)
             .is_some_and(|end| end <= now)
@@ -196,5 +206,30 @@ mod tests {
         sow.put(ending(None));
         assert_eq!(sow.arm(b"k"), None);
         assert!(!sow.is_over(b"k", later));
+    }
+
+    #[test]
+    fn a_lifetime_that_gets_shorter_is_kept_and_its_old_timer_does_nothing() {
+        let mut sow = Sow::new(KeyRule::Explicit, Some(Duration::ZERO));
+        let now = Instant::now();
+        let after = |seconds| now + Duration::from_secs(seconds);
+        let ending = |seconds| Record {
+            expires: Some(after(seconds)),
+            ..record("k", "")
+        };
+        sow.put(ending(3600));
+        assert_eq!(sow.arm(b"k"), Some(after(3600)));
+        sow.put(ending(1));
+        assert_eq!(sow.arm(b"k"), Some(after(1)));
+        assert!(sow.is_over(b"k", after(1)));
+        sow.remove(b"k");
+        sow.put(ending(7200));
+        assert_eq!(sow.arm(b"k"), Some(after(7200)));
+        assert!(!sow.is_over(b"k", after(3600)), "the timer of the first");
+        assert_eq!(sow.arm(b"k"), None, "a timer runs");
+        // A deleted record leaves its timer behind.
+        sow.remove(b"k");
+        sow.put(ending(2));
+        assert_eq!(sow.arm(b"k"), Some(after(2)));
     }
 }

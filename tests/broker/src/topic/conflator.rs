@@ -1,7 +1,7 @@
 //! Updates of one subscription that wait for the end of their interval (`broker-behaviour §6`).
 
 use super::news::News;
-use crate::filter::merge;
+use crate::filter::overlay;
 use crate::message_type::MessageType;
 use crate::time::now_micros;
 use rustc_hash::FxHashMap;
@@ -67,9 +67,12 @@ impl Conflator {
             Some(held) => {
                 // The first message gives the time, the last one everything else.
                 news.processed = held.news.processed;
+                // By a key of its own, a subscription may conflate several records: their deltas
+                // have nothing to do with each other.
                 if held.news.oof.is_none()
                     && !news.whole
-                    && let Ok(merged) = merge(message_type, &held.news.payload, &news.payload)
+                    && held.news.key == news.key
+                    && let Ok(merged) = overlay(message_type, &held.news.payload, &news.payload)
                 {
                     news.payload = Cow::Owned(merged);
                     news.whole = held.news.whole;
@@ -206,6 +209,14 @@ mod tests {
         case.hold("a", news(None, r#"{"delta":1,"x":1}"#, 1));
         case.hold("a", news(None, r#"{"delta":1,"y":2}"#, 2));
         assert_eq!(case.after(100), [r#"{"delta":1,"x":1,"y":2} 1"#]);
+    }
+
+    #[test]
+    fn a_field_that_becomes_null_in_an_interval_is_delivered_as_null() {
+        let mut case = Case::new(false);
+        case.hold("a", news(None, r#"{"delta":1,"x":5}"#, 1));
+        case.hold("a", news(None, r#"{"delta":1,"x":null}"#, 2));
+        assert_eq!(case.after(100), [r#"{"delta":1,"x":null} 1"#]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! One subscription at one topic: what it makes of a change.
 
-use super::Subscription;
 use super::change::{Change, Event, Seen};
 use super::conflator::Conflator;
 use super::news::{News, Reason};
 use super::window::{Shift, Window};
+use super::{Subscription, Topic};
 use crate::entitlement::Grant;
 use crate::filter::{Candidate, Extractor, SortKey};
 use crate::message_type::MessageType;
@@ -38,11 +38,8 @@ pub(super) enum Verdict {
 }
 
 impl Listener {
-    pub(super) fn new(
-        subscription: &Arc<Subscription>,
-        grant: Grant,
-        (topic, message_type, sow): (&[u8], &MessageType, Option<&Sow>),
-    ) -> Listener {
+    pub(super) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
+        let sow = topic.sow.as_ref();
         let conflator = subscription
             .conflation
             .as_ref()
@@ -57,14 +54,15 @@ impl Listener {
             conflator,
         };
         if let Some(sow) = sow {
-            listener.learn(topic, message_type, sow);
+            listener.learn(topic, sow);
         }
         listener
     }
 
     /// Looks at the records that are there already.
-    fn learn(&mut self, topic: &[u8], message_type: &MessageType, sow: &Sow) {
-        let seen = |record| Seen::record(message_type, topic, record);
+    fn learn(&mut self, topic: &Topic, sow: &Sow) {
+        let message_type = &topic.message_type;
+        let seen = |record| Seen::record(message_type, &topic.name, record);
         if self.window.is_some() {
             for record in sow.records() {
                 if !self.covers(&seen(record)) {
@@ -76,12 +74,14 @@ impl Listener {
                 }
             }
         }
-        if self.conflator.is_some() && self.subscription.queried {
+        if self.conflator.is_some() {
             for record in sow.records() {
-                if self.shows(&seen(record), &record.key)
+                if self.subscription.had.has(topic.at, &record.key)
+                    && self.shows(&seen(record), &record.key)
                     && let Some(conflator) = &mut self.conflator
+                    && let Some(shown) = self.subscription.selected(message_type, &record.payload)
                 {
-                    conflator.note_sent(&record.key, &record.payload);
+                    conflator.note_sent(&record.key, &shown);
                 }
             }
         }

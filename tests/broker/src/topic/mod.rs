@@ -5,6 +5,7 @@
 
 mod change;
 mod conflator;
+mod known;
 mod listener;
 mod news;
 mod pattern;
@@ -14,6 +15,7 @@ mod window;
 mod write;
 
 pub(crate) use change::{Event, Seen};
+pub(crate) use known::{Had, Known};
 pub(crate) use listener::Listener;
 pub(crate) use news::{Addressees, Reason};
 pub(crate) use pattern::Pattern;
@@ -49,8 +51,7 @@ pub(crate) struct Topic {
 
 impl Topic {
     fn attach(&mut self, connection: &Arc<Connection>, added: &Arc<Subscription>, grant: Grant) {
-        let here = (&*self.name, &self.message_type, self.sow.as_ref());
-        let listener = Listener::new(added, grant, here);
+        let listener = Listener::new(added, grant, self);
         self.routes.attach(connection, listener);
     }
 }

@@ -1,5 +1,6 @@
 //! A subscription of one connection.
 
+use super::known::Had;
 use super::news::{News, Reason};
 use super::pattern::Pattern;
 use crate::engine::Identity;
@@ -38,8 +39,8 @@ pub(crate) struct Subscription {
     pub(crate) conflation: Option<Conflation>,
     /// Only a page of the records.
     pub(crate) page: Option<Page>,
-    /// It came with a query, so that its client knows the records that matched then.
-    pub(crate) queried: bool,
+    /// What the query told its client that it came with.
+    pub(crate) had: Had,
     /// Where it stands in the order of all messages and subscriptions; no two stand at the same
     /// place.
     pub(crate) since: u64,

@@ -215,3 +215,23 @@ fn without_unique_names_two_connections_share_one() {
     }
     assert_eq!(broker.client_names(), ["a", "a"]);
 }
+
+#[test]
+fn clients_without_a_name_do_not_throw_each_other_out() {
+    let broker = Broker::builder()
+        .unique_client_names(true)
+        .authenticate(|_| Logon::Accept)
+        .start()
+        .unwrap();
+    let mut peers = ["ana", "ana", "bob"].map(|user| {
+        let mut peer = Peer::connect(&broker);
+        peer.send(&format!(
+            r#"{{"c":"logon","cid":"0","mt":"json","user_id":"{user}","a":"processed"}}"#
+        ));
+        assert!(peer.receive().contains(r#""status":"success""#));
+        peer
+    });
+    for peer in &mut peers {
+        peer.expect_nothing();
+    }
+}

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in the functions it shares too"
 )]
 
+mod conflation;
 mod controls;
 mod delete;
 mod focus;
@@ -13,6 +14,7 @@ mod logon;
 mod peer;
 mod publish;
 mod query;
+mod replace;
 mod robustness;
 mod subscribe;
 mod write_acks;

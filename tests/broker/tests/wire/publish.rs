@@ -2,6 +2,7 @@
 
 use crate::peer::Peer;
 use amps_broker::{Broker, TopicConfig};
+use std::time::Duration;
 
 #[test]
 fn a_message_reaches_every_subscriber_and_the_publisher_itself_byte_for_byte() {
@@ -157,4 +158,21 @@ fn an_explicit_key_comes_back_as_it_was_given() {
         ));
     }
     assert_eq!(broker.record_count("blobs"), 1);
+}
+
+#[test]
+fn a_record_ends_early_if_its_lifetime_gets_shorter() {
+    for between in ["", r#"{"c":"sow_delete","t":"orders","sow_keys":"1"}"#] {
+        let topic = TopicConfig::sow_with_explicit_keys("orders").expiration(Duration::ZERO);
+        let broker = Broker::builder().topic(topic).start().unwrap();
+        let mut peer = Peer::named(&broker, "a");
+        peer.send(r#"{"c":"p","t":"orders","k":"1","e":3600}{}"#);
+        if !between.is_empty() {
+            peer.send(between);
+        }
+        peer.send(r#"{"c":"subscribe","cid":"4","t":"orders","o":"oof"}"#);
+        peer.send(r#"{"c":"p","t":"orders","k":"1","e":1}{}"#);
+        peer.expect(r#"{"c":"p","t":"orders","sids":"4","k":"1"}{}"#);
+        peer.expect(r#"{"c":"oof","t":"orders","sids":"4","k":"1","reason":"expired"}{}"#);
+    }
 }

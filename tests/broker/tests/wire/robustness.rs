@@ -149,3 +149,26 @@ fn a_client_that_vanishes_leaves_nothing_behind() {
         }));
     }
 }
+
+#[test]
+fn the_output_limit_is_one_of_results_too() {
+    for (limit, fits) in [(2_000, false), (20_000, true)] {
+        let broker = Broker::builder()
+            .sow_topic_with_explicit_keys("orders")
+            .output_limit(limit)
+            .start()
+            .unwrap();
+        let mut peer = Peer::named(&broker, "a");
+        for key in 0..10 {
+            let payload = "x".repeat(1_000);
+            peer.send(&format!(r#"{{"c":"p","t":"orders","k":"{key}"}}{payload}"#));
+        }
+        peer.send(r#"{"c":"sow","cid":"1","t":"orders"}"#);
+        let ended = |broker: &Broker| {
+            broker.wait_until(std::time::Duration::from_millis(300), |state| {
+                state.connection_count() == 0
+            })
+        };
+        assert_eq!(ended(&broker), !fits);
+    }
+}

@@ -138,6 +138,34 @@ fn unsubscribing_takes_an_id_a_list_or_all_and_forgives_an_unknown_id() {
 }
 
 #[test]
+fn an_id_that_a_list_of_ids_cannot_name_is_refused() {
+    let broker = Broker::builder().start().unwrap();
+    let mut peer = Peer::named(&broker, "a");
+    for id in [" 4", "4 ", " ", "4,5", "all", r"4\t"] {
+        for command in ["subscribe", "sow_and_subscribe"] {
+            peer.refused(
+                &format!(
+                    r#"{{"c":"{command}","cid":"1","sub_id":"{id}","t":"orders","a":"processed"}}"#
+                ),
+                "invalid sub id",
+            );
+        }
+    }
+    peer.subscribe("4 5", "orders");
+    peer.send(r#"{"c":"unsubscribe","sub_id":"4 5"}"#);
+    peer.expect_nothing();
+    assert_eq!(broker.subscription_count("orders"), 0);
+}
+
+#[test]
+fn an_empty_order_is_none_and_does_not_hinder_a_subscription() {
+    let broker = Broker::builder().start().unwrap();
+    let mut peer = Peer::named(&broker, "a");
+    peer.send(r#"{"c":"subscribe","cid":"4","t":"orders","orderby":"","a":"processed"}"#);
+    peer.expect(r#"{"c":"ack","cid":"4","sub_id":"4","a":"processed","status":"success"}"#);
+}
+
+#[test]
 fn what_is_malformed_is_refused_with_the_documented_reason() {
     let broker = Broker::builder()
         .sow_topic("orders", ["/id"])
