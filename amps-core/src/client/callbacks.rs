@@ -180,6 +180,8 @@ impl Callbacks {
             let called = guarded("run the disconnect handler", String::new, || {
                 handler(client).map_err(Into::into)
             });
+            // The listener must not run under the lock of the handler.
+            drop(handler);
             if let Err(failure) = called {
                 self.report(&failure);
             }
