@@ -19,6 +19,7 @@ mod options;
 #[doc(hidden)]
 pub mod protocol;
 mod queue;
+mod store;
 mod stream;
 mod transport;
 mod uri;
@@ -35,6 +36,10 @@ pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
 pub use message::Message;
 pub use options::{BookmarkNotFound, Options};
+pub use store::{
+    BookmarkResizeHandler, BookmarkStore, Logged, OutgoingCommand, PublishResizeHandler,
+    PublishStore, StoredCommand,
+};
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
 pub use uri::{AmpsUri, Transport, TransportOptions};
 pub use version::VersionInfo;
