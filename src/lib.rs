@@ -61,7 +61,7 @@ pub use amps_core::bookmark;
 pub use amps_core::{
     AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
     ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
-    ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
+    ListenerId, LogonOptions, Message, MessageStream, OofReason, Options, Result, StreamCanceller,
     TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 

@@ -55,6 +55,22 @@ impl Command {
         }
     }
 
+    /// Of what a message has; `fields` names the command only if its type does not.
+    pub(crate) fn from_parts(
+        command: CommandType,
+        fields: Fields,
+        data: Vec<u8>,
+        acks: AckType,
+    ) -> Command {
+        Command {
+            command,
+            fields,
+            data,
+            acks,
+            timeout: Duration::ZERO,
+        }
+    }
+
     /// Makes it another command; every other field stays.
     #[must_use]
     pub fn set_command(mut self, name: impl AsRef<str>) -> Command {

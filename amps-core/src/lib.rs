@@ -34,7 +34,7 @@ pub use command::Command;
 pub use command_type::CommandType;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
-pub use message::Message;
+pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
 pub use store::{
     BookmarkResizeHandler, BookmarkStore, Logged, OutgoingCommand, PublishResizeHandler,

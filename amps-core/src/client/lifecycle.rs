@@ -117,6 +117,7 @@ impl Shared {
         };
         self.announce();
         self.end_all(&connection);
+        self.flush_acks();
         let lost = self.finish_writing(&connection);
         let result = self.wait_for_end(&connection);
         info!("{} disconnected from {}", self.name(), connection.uri);
@@ -170,6 +171,7 @@ impl Shared {
                 self.lose_batch(connection);
             }
         }
+        self.acks.forget(connection.number);
         self.look_again();
         lost
     }
@@ -186,6 +188,7 @@ impl Shared {
         connection.transport.abandon_unsent();
         connection.transport.shutdown();
         warn!("{} lost its connection: {error}", self.name());
+        self.acks.forget(connection.number);
         self.pending.disconnect(connection.number);
         self.announce();
         self.end_routes(connection);

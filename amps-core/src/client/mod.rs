@@ -1,5 +1,7 @@
 //! The client: one connection, one receive thread, any number of handles.
 
+mod acknowledging;
+mod acks;
 mod ask;
 mod batch;
 mod callbacks;
@@ -12,6 +14,7 @@ mod logon;
 mod outbox;
 mod pending;
 mod publishing;
+mod raw;
 mod receive;
 mod receiving;
 mod routes;

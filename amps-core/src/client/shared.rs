@@ -1,6 +1,7 @@
 //! What the handles of a client, its threads and its streams share.
 
 use super::Handle;
+use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::heartbeat::Heartbeat;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
+    pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
     pub(crate) timer: Timer,
     next_command: AtomicU64,
@@ -93,7 +95,7 @@ pub(crate) struct Session {
 }
 
 /// For those who must not keep a client alive.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WeakShared(Weak<Shared>);
 
 impl WeakShared {
@@ -120,6 +122,7 @@ impl Shared {
             routes: Routes::default(),
             pending: Pending::default(),
             waits: Waits::default(),
+            acks: Acks::default(),
             callbacks: Callbacks::default(),
             timer: Timer::default(),
             next_command: AtomicU64::new(0),
@@ -235,6 +238,8 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
+        // It ends the leases: what was done by then must be known first.
+        self.flush_acks();
         let turn = match self.is_on_receive_thread() {
             true => Turn::AtOnce,
             false => Turn::AfterBatch,

@@ -12,10 +12,12 @@ use std::time::Instant;
 pub(crate) enum Task {
     /// Publishes that were collected must leave.
     PublishBatch = 0,
+    /// Acknowledgements of queue messages that were collected must leave.
+    AckBatches = 1,
 }
 
 /// Every task there is.
-const TASKS: [Task; 1] = [Task::PublishBatch];
+const TASKS: [Task; 2] = [Task::PublishBatch, Task::AckBatches];
 
 /// One thread per client, started with the first task and parked in between. It holds the state of
 /// its client weakly and ends with it.
@@ -80,6 +82,7 @@ fn run(clock: &Clock, shared: &Weak<Shared>) {
         };
         match task {
             Task::PublishBatch => shared.send_overdue_batch(),
+            Task::AckBatches => shared.send_overdue_acks(),
         }
     }
 }
