@@ -3,6 +3,7 @@
 use crate::auth::Authenticate;
 use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
+use crate::queue::QueueConfig;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +128,7 @@ pub(crate) struct Settings {
     pub(crate) listen: String,
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
+    pub(crate) queues: Vec<QueueConfig>,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
     pub(crate) entitle: Option<Arc<Entitle>>,
@@ -154,6 +156,7 @@ impl Default for Settings {
             .map(NamedType::known_as)
             .to_vec(),
             topics: Vec::new(),
+            queues: Vec::new(),
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
             entitle: None,
