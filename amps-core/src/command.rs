@@ -157,6 +157,14 @@ impl Command {
         self.command.is_subscribe()
     }
 
+    /// True for the commands that may wait in a batch of publishes.
+    pub(crate) fn is_publish(&self) -> bool {
+        matches!(
+            self.command,
+            CommandType::Publish | CommandType::DeltaPublish
+        )
+    }
+
     /// True for the commands that a publish store numbers.
     pub fn needs_sequence_number(&self) -> bool {
         self.command.needs_sequence_number()

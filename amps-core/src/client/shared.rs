@@ -4,10 +4,11 @@ use super::Handle;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::heartbeat::Heartbeat;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
     pub(crate) callbacks: Callbacks,
+    pub(crate) timer: Timer,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -119,6 +121,7 @@ impl Shared {
             pending: Pending::default(),
             waits: Waits::default(),
             callbacks: Callbacks::default(),
+            timer: Timer::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -232,7 +235,11 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
-        self.post(&connection, &bytes);
+        let turn = match self.is_on_receive_thread() {
+            true => Turn::AtOnce,
+            false => Turn::AfterBatch,
+        };
+        self.post(&connection, &bytes, turn);
     }
 }
 
