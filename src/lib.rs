@@ -61,8 +61,8 @@ pub use amps_core::bookmark;
 pub use amps_core::{
     AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
     ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
-    ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
-    TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
+    IpProtocol, ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
+    TimeoutIter, TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.

@@ -41,8 +41,8 @@ impl Shared {
             state.connections
         };
         let (announce, announced) = bounded(0);
-        let timeout = self.settings.lock().connect_timeout;
-        let dialed = dial(&uri, timeout, &cancel);
+        let settings = self.settings.lock().dial.clone();
+        let dialed = dial(&uri, &settings, &cancel);
         let connection = {
             let mut state = self.state.lock();
             // After a `disconnect`, the dial of another thread may be in its place.
@@ -154,7 +154,9 @@ impl Shared {
             Some(mut wire) => {
                 // What does not go out is an unsubscribe, which the end of the connection does.
                 let _ = wire.drain_some(connection, &self.outbox);
-                connection.transport.shutdown_write();
+                connection
+                    .transport
+                    .shutdown_write(connection.drain_deadline());
             }
             // A writer is stuck; this frees it, and it reports its own failure.
             None => connection.cut(),
