@@ -234,14 +234,15 @@ fn a_peer_that_stops_in_the_middle_of_the_handshake_times_out() {
     for says in [b"", HALF_A_RECORD] {
         let (address, _until) = mute_server(says);
         let client = Client::new("patient");
-        client.set_connect_timeout(Duration::from_millis(300));
+        // Long enough for the dial on a busy machine: it is the handshake that hangs.
+        client.set_connect_timeout(Duration::from_secs(1));
         let start = Instant::now();
         let error = client
             .connect(format!("tcps://{address}/amps/json"))
             .unwrap_err();
         assert!(matches!(error, Error::TimedOut(_)), "{error}");
-        assert!(start.elapsed() >= Duration::from_millis(300));
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() >= Duration::from_secs(1));
+        assert!(start.elapsed() < Duration::from_secs(10));
         assert!(error.to_string().contains("TLS handshake"), "{error}");
         assert!(!client.is_connected());
     }

@@ -85,19 +85,18 @@ impl Attempt<'_> {
                 .Connection()
         })?;
         let stream = self.connect()?;
-        let mut transport = tls::handshake(&connector, self.uri.host(), stream, self.patience())
+        let transport = tls::handshake(&connector, self.uri.host(), stream, self.patience())
             .map_err(|failure| match failure {
                 HandshakeFailure::Tls(error) => self
                     .context(format!("the TLS handshake failed: {error}"))
                     .with_source(error)
                     .Connection(),
-                HandshakeFailure::Waiting(error) => self.failed("the TLS handshake", error),
+                HandshakeFailure::Socket(error) => self.failed("the TLS handshake", error),
             })?;
         if self.uri.options().http_preflight {
-            let (socket, session) = transport.parts();
-            let socket = SockRef::from(socket);
-            let (headers, patience) = (&settings.preflight, self.patience());
-            upgrade(session, &socket, self.uri, headers, patience)
+            let (socket, headers) = (transport.socket(), &settings.preflight);
+            let patience = self.patience();
+            upgrade(&mut &transport, &socket, self.uri, headers, patience)
                 .map_err(|error| self.failed("the HTTP preflight", error))?;
         }
         Ok(Box::new(transport))

@@ -1,25 +1,23 @@
-//! The socket under a TLS session: it never blocks, and remembers what it would have waited for.
+//! The socket under a TLS session: it never blocks, and never refuses.
 
 use rustix::event::PollFlags;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// More than this is never owed to the peer: a peer that makes us answer and does not read the
-/// answers has to wait.
-const MAX_BACKLOG: usize = 64 << 10;
+/// More than this is never owed to a peer. A writer adds no record while there is a backlog, so
+/// only a peer that asks for new keys again and again and reads nothing gets there.
+const MAX_BACKLOG: usize = 1 << 20;
 
 /// A non-blocking socket as a TLS session sees it.
 ///
-/// A session that reads may have to write: it answers a request for new keys, or ends with an
-/// alert. If the socket has no space for that, the bytes wait in the backlog and reading goes on;
-/// else a peer that stops reading until we have read would wait for ever.
+/// What the socket does not take waits in the backlog, so a session never has a record half
+/// written. That matters, because a session that reads may have to write: it answers a request for
+/// new keys, or says why it ends. OpenSSL cannot do so while a record of the application is half
+/// written, and a peer that stops reading until we have read must not stop us from reading.
 pub(super) struct NonBlocking {
     socket: Arc<TcpStream>,
-    /// What the last call that could not go on waits for.
-    blocked_on: PollFlags,
     backlog: Vec<u8>,
-    buffering: bool,
     ended: bool,
 }
 
@@ -28,16 +26,9 @@ impl NonBlocking {
     pub(super) fn new(socket: Arc<TcpStream>) -> NonBlocking {
         NonBlocking {
             socket,
-            blocked_on: PollFlags::IN,
             backlog: Vec::new(),
-            buffering: false,
             ended: false,
         }
-    }
-
-    /// What the last call that could not go on waits for.
-    pub(super) fn blocked_on(&self) -> PollFlags {
-        self.blocked_on
     }
 
     /// The peer has closed its side.
@@ -45,17 +36,16 @@ impl NonBlocking {
         self.ended
     }
 
-    /// Whether writes go to the backlog when there is no space, instead of failing.
-    pub(super) fn set_buffering(&mut self, buffering: bool) {
-        self.buffering = buffering;
+    /// What to wait for when the session can do nothing without input.
+    pub(super) fn interest(&self) -> PollFlags {
+        match self.backlog.is_empty() {
+            true => PollFlags::IN,
+            false => PollFlags::IN | PollFlags::OUT,
+        }
     }
 
-    pub(super) fn has_backlog(&self) -> bool {
-        !self.backlog.is_empty()
-    }
-
-    /// Writes what the session said while there was no space; true if nothing is left of it. What
-    /// a broken socket refuses is forgotten.
+    /// Writes what the socket did not take; true if nothing is left of it. What a broken socket
+    /// refuses is forgotten.
     pub(super) fn flush_backlog(&mut self) -> io::Result<bool> {
         let mut written = 0;
         let result = loop {
@@ -81,12 +71,8 @@ impl NonBlocking {
 impl Read for NonBlocking {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = (&*self.socket).read(buffer);
-        match &read {
-            Ok(0) => self.ended |= !buffer.is_empty(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.blocked_on = PollFlags::IN;
-            }
-            _ => {}
+        if matches!(read, Ok(0)) && !buffer.is_empty() {
+            self.ended = true;
         }
         read
     }
@@ -100,12 +86,12 @@ impl Write for NonBlocking {
                 written => return written,
             }
         }
-        if self.buffering && self.backlog.len() + bytes.len() <= MAX_BACKLOG {
-            self.backlog.extend_from_slice(bytes);
-            return Ok(bytes.len());
+        if self.backlog.len() + bytes.len() > MAX_BACKLOG {
+            let reason = "the peer keeps asking for answers and does not read them";
+            return Err(io::Error::other(reason));
         }
-        self.blocked_on = PollFlags::OUT;
-        Err(io::ErrorKind::WouldBlock.into())
+        self.backlog.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

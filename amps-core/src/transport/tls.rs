@@ -22,15 +22,12 @@ use std::time::{Duration, Instant};
 /// after this long: the reader may have taken that input.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A session whose handshake is done.
-pub(super) type Session = TlsStream<NonBlocking>;
-
 /// Why there is no session.
 pub(super) enum HandshakeFailure {
     /// The handshake itself, such as a certificate that is not trusted.
     Tls(native_tls::Error),
-    /// The time was over, or the dial was cancelled.
-    Waiting(io::Error),
+    /// The socket, the time was over, or the dial was cancelled.
+    Socket(io::Error),
 }
 
 /// Does the handshake over a socket that is just connected, within the bounds of the dial.
@@ -40,20 +37,20 @@ pub(super) fn handshake(
     stream: TcpStream,
     patience: Patience<'_>,
 ) -> Result<TlsTransport, HandshakeFailure> {
-    stream
-        .set_nonblocking(true)
-        .map_err(HandshakeFailure::Waiting)?;
+    let failed = HandshakeFailure::Socket;
+    stream.set_nonblocking(true).map_err(failed)?;
     let socket = Arc::new(stream);
     let mut step = connector.connect(host, NonBlocking::new(socket.clone()));
     loop {
         match step {
-            Ok(session) => return Ok(TlsTransport::new(socket, session)),
+            Ok(stream) => return Ok(TlsTransport::new(socket, stream)),
             Err(HandshakeError::Failure(error)) => return Err(HandshakeFailure::Tls(error)),
-            Err(HandshakeError::WouldBlock(begun)) => {
-                let interest = begun.get_ref().blocked_on();
+            Err(HandshakeError::WouldBlock(mut begun)) => {
+                begun.get_mut().flush_backlog().map_err(failed)?;
+                let interest = begun.get_ref().interest();
                 patience
                     .wait(&SockRef::from(&*socket), interest)
-                    .map_err(HandshakeFailure::Waiting)?;
+                    .map_err(failed)?;
                 step = begun.handshake();
             }
         }
@@ -68,18 +65,67 @@ pub(super) struct TlsTransport {
     timeout: AtomicU64,
 }
 
+struct Session {
+    stream: TlsStream<NonBlocking>,
+    /// How many bytes of the application are encrypted and in the backlog: they count as written
+    /// when the socket has taken them.
+    unsent: usize,
+}
+
+/// What a call of a session has done, or what it waits for.
+type Attempt = io::Result<Result<usize, PollFlags>>;
+
+impl Session {
+    /// Reads what is there.
+    fn try_read(&mut self, buffer: &mut [u8]) -> Attempt {
+        // If the socket takes nothing any more, there may still be something to read.
+        let _ = self.stream.get_mut().flush_backlog();
+        match self.stream.read(buffer) {
+            Ok(count) => Ok(Ok(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(Err(self.stream.get_ref().interest()))
+            }
+            // An end without the message that should announce it. Over plain TCP that is an end,
+            // too: whether it was in the middle of a message is seen by the length of the frame.
+            Err(_) if self.stream.get_ref().has_ended() => Ok(Ok(0)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes one record. What is not written yet must come first in the next call.
+    fn try_write(&mut self, bytes: &[u8]) -> Attempt {
+        if !self.stream.get_mut().flush_backlog()? {
+            return Ok(Err(PollFlags::OUT));
+        }
+        if self.unsent > 0 {
+            return Ok(Ok(std::mem::take(&mut self.unsent)));
+        }
+        let count = match self.stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(Err(PollFlags::IN));
+            }
+            written => written?,
+        };
+        if self.stream.get_mut().flush_backlog()? {
+            return Ok(Ok(count));
+        }
+        self.unsent = count;
+        Ok(Err(PollFlags::OUT))
+    }
+}
+
 impl TlsTransport {
-    fn new(socket: Arc<TcpStream>, session: Session) -> TlsTransport {
+    fn new(socket: Arc<TcpStream>, stream: TlsStream<NonBlocking>) -> TlsTransport {
         TlsTransport {
             socket,
-            session: Mutex::new(session),
+            session: Mutex::new(Session { stream, unsent: 0 }),
             timeout: AtomicU64::new(0),
         }
     }
 
-    /// The session and its socket, before any other thread knows of them.
-    pub(super) fn parts(&mut self) -> (&TcpStream, &mut Session) {
-        (&self.socket, self.session.get_mut())
+    /// The socket under the session, for waiting.
+    pub(super) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&*self.socket)
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -89,26 +135,8 @@ impl TlsTransport {
         }
     }
 
-    fn ready(&self, interest: PollFlags, timeout: Option<Duration>) -> io::Result<bool> {
-        ready(&SockRef::from(&*self.socket), interest, timeout)
-    }
-
-    /// Writes one record; else says what to wait for.
-    fn try_record(&self, bytes: &[u8]) -> io::Result<Result<usize, PollFlags>> {
-        let mut session = self.session.lock();
-        match session.write(bytes) {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => Ok(Ok(count)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Ok(0)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Ok(Err(session.get_ref().blocked_on()))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Waits until a write can go on that has met `blocked_on` and is stuck `since` then.
-    fn wait_to_write(&self, blocked_on: PollFlags, since: Instant) -> io::Result<()> {
+    /// Waits until a write can go on that waits for `interest` and is stuck `since` then.
+    fn wait_to_write(&self, interest: PollFlags, since: Instant) -> io::Result<()> {
         let mut left = match self.timeout() {
             None => None,
             Some(timeout) => match timeout.saturating_sub(since.elapsed()) {
@@ -116,35 +144,10 @@ impl TlsTransport {
                 left => Some(left),
             },
         };
-        if blocked_on != PollFlags::OUT {
+        if interest != PollFlags::OUT {
             left = Some(left.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)));
         }
-        self.ready(blocked_on, left).map(drop)
-    }
-}
-
-/// Reads what is there; else says what to wait for.
-fn try_read(session: &mut Session, buffer: &mut [u8]) -> io::Result<Result<usize, PollFlags>> {
-    let socket = session.get_mut();
-    // If the socket takes nothing any more, there may still be something to read.
-    let _ = socket.flush_backlog();
-    socket.set_buffering(true);
-    let read = session.read(buffer);
-    let socket = session.get_mut();
-    socket.set_buffering(false);
-    match read {
-        Ok(count) => Ok(Ok(count)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let mut interest = socket.blocked_on();
-            if socket.has_backlog() {
-                interest |= PollFlags::OUT;
-            }
-            Ok(Err(interest))
-        }
-        // An end without the message that should announce it. Over plain TCP that is an end, too:
-        // whether it was in the middle of a message is seen by the length of the frame.
-        Err(_) if socket.has_ended() => Ok(Ok(0)),
-        Err(error) => Err(error),
+        ready(&self.socket(), interest, left).map(drop)
     }
 }
 
@@ -152,12 +155,12 @@ impl Transport for TlsTransport {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let timeout = self.timeout();
         loop {
-            let attempt = try_read(&mut self.session.lock(), buffer)?;
+            let attempt = self.session.lock().try_read(buffer)?;
             let interest = match attempt {
                 Ok(count) => return Ok(count),
                 Err(interest) => interest,
             };
-            if !self.ready(interest, timeout)? {
+            if !ready(&self.socket(), interest, timeout)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -168,23 +171,25 @@ impl Transport for TlsTransport {
         for mut bytes in [header, payload] {
             while !bytes.is_empty() {
                 // The lock is let go of after each record, so that the reader gets its turn.
-                let blocked_on = match self.try_record(bytes)? {
+                let attempt = self.session.lock().try_write(bytes)?;
+                match attempt {
                     Ok(count) => {
                         bytes = &bytes[count..];
                         stuck_since = None;
-                        continue;
                     }
-                    Err(blocked_on) => blocked_on,
-                };
-                let since = *stuck_since.get_or_insert_with(Instant::now);
-                self.wait_to_write(blocked_on, since)?;
+                    Err(interest) => {
+                        let since = *stuck_since.get_or_insert_with(Instant::now);
+                        self.wait_to_write(interest, since)?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.session.lock().write(bytes)
+        let attempt = self.session.lock().try_write(bytes)?;
+        attempt.map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 
     fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
@@ -197,19 +202,14 @@ impl Transport for TlsTransport {
 
     fn shutdown_write(&self, until: Instant) {
         let mut session = self.session.lock();
-        session.get_mut().set_buffering(true);
-        // Fails if a record is half written, or the connection is gone: then the end of the
-        // stream itself has to do.
-        let _ = session.shutdown();
-        session.get_mut().set_buffering(false);
-        while let Ok(false) = session.get_mut().flush_backlog() {
+        // Fails if the connection is gone: then there is nobody to say it to.
+        let _ = session.stream.shutdown();
+        while let Ok(false) = session.stream.get_mut().flush_backlog() {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            let waited =
-                MutexGuard::unlocked(&mut session, || self.ready(PollFlags::OUT, Some(left)));
-            if waited.is_err() {
+            let waited = MutexGuard::unlocked(&mut session, || {
+                ready(&self.socket(), PollFlags::OUT, Some(left))
+            });
+            if !matches!(waited, Ok(true)) {
                 break;
             }
         }
@@ -221,6 +221,25 @@ impl Transport for TlsTransport {
     }
 
     fn abandon_unsent(&self) {
-        let _ = SockRef::from(&*self.socket).set_linger(Some(Duration::ZERO));
+        let _ = self.socket().set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Without waiting, for the preflight.
+impl Read for &TlsTransport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let attempt = self.session.lock().try_read(buffer)?;
+        attempt.map_err(|_| io::ErrorKind::WouldBlock.into())
+    }
+}
+
+/// Without waiting, for the preflight.
+impl Write for &TlsTransport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
