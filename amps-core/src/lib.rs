@@ -22,6 +22,7 @@ pub mod protocol;
 mod queue;
 mod store;
 mod stream;
+mod tls_config;
 mod transport;
 mod uri;
 mod version;
@@ -43,5 +44,6 @@ pub use store::{
     PublishStore, StoredCommand,
 };
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
-pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use tls_config::{TlsConfig, TlsVersion};
+pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

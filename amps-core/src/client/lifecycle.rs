@@ -42,8 +42,8 @@ impl Shared {
             state.connections
         };
         let (announce, announced) = bounded(0);
-        let timeout = self.settings.lock().connect_timeout;
-        let dialed = dial(&uri, timeout, &cancel);
+        let settings = self.settings.lock().dial.clone();
+        let dialed = dial(&uri, &settings, &cancel);
         let connection = {
             let mut state = self.state.lock();
             // After a `disconnect`, the dial of another thread may be in its place.
@@ -163,7 +163,7 @@ impl Shared {
             Some(mut wire) => {
                 wire.write_last(connection, &self.outbox, deadline);
                 lost = wire.take_lost();
-                connection.transport.shutdown_write();
+                connection.transport.shutdown_write(deadline);
             }
             // A writer is stuck; this frees it, and it reports its own failure.
             None => {

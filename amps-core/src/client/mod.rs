@@ -6,6 +6,7 @@ mod ask;
 mod batch;
 mod callbacks;
 mod connection;
+mod dialling;
 mod execute;
 mod heartbeat;
 mod lifecycle;
@@ -151,7 +152,7 @@ impl Client {
 
     /// Sets how long [`Client::connect`] may take; zero leaves it to the system. Default 10 s.
     pub fn set_connect_timeout(&self, timeout: Duration) {
-        self.shared().settings.lock().connect_timeout = timeout;
+        self.shared().settings.lock().dial.timeout = timeout;
     }
 
     /// Sets how many messages may wait in each stream made from now on; 0, the default, is no
@@ -185,8 +186,8 @@ impl Client {
 
     /// Connects to the server at `uri` and starts the receive thread.
     ///
-    /// The name look-up and the dial take no longer than
-    /// [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
+    /// The name look-up, the dial, the TLS handshake and the HTTP preflight together take no longer
+    /// than [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
     /// calls [`disconnect`](Client::disconnect). Returns when the thread created callback and the
     /// listeners of the state `Connected` have run on the receive thread. Most servers want a
     /// [`logon`](Client::logon) next. Guide §3.2; rules A1 to A7, B1 to B3.
@@ -196,8 +197,8 @@ impl Client {
     /// [`Error::AlreadyConnected`]: nothing changed. [`Error::InvalidUri`],
     /// [`Error::TransportType`], [`Error::MessageType`], [`Error::InvalidTransportOptions`]: the
     /// connection string is wrong, nothing was opened. [`Error::ConnectionRefused`],
-    /// [`Error::TimedOut`], [`Error::Connection`]: nobody answered; the client is disconnected and
-    /// may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
+    /// [`Error::TimedOut`]: nobody answered; [`Error::Connection`]: the TLS handshake or the HTTP
+    /// preflight failed. The client is disconnected and may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
     pub fn connect(&self, uri: impl AsRef<str>) -> Result<()> {
         self.shared().connect(uri.as_ref())
     }

@@ -13,7 +13,8 @@ use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::transport::DialGuard;
+use crate::tls_config::TlsConfig;
+use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
 
 /// What the application configures between connections.
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) dial: DialSettings,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -111,7 +112,11 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
             settings: Mutex::new(Settings {
-                connect_timeout: Duration::from_secs(10),
+                dial: DialSettings {
+                    timeout: Duration::from_secs(10),
+                    tls: TlsConfig::new(),
+                    preflight: PreflightHeaders::default(),
+                },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
