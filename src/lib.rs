@@ -59,10 +59,11 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
-    IpProtocol, ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
-    TimeoutIter, TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
+    CMessageHandler, CText, Client, Command, CommandType, ConnectionState, DefaultAuthenticator,
+    EndReason, Error, ErrorContext, HandlerOutcome, IpProtocol, ListenerId, LogonOptions, Message,
+    MessageStream, Options, Result, StreamCanceller, TimeoutIter, TlsConfig, TlsVersion, Transport,
+    TransportOptions, VersionInfo, WeakClient,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.

@@ -3,8 +3,6 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
@@ -14,6 +12,7 @@ mod command_type;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
@@ -34,6 +33,7 @@ pub use command::Command;
 pub use command_type::CommandType;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
 pub use message::Message;
 pub use options::{BookmarkNotFound, Options};
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
