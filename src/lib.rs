@@ -59,11 +59,11 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext,
-    HandlerOutcome, IpProtocol, ListenerId, LogonOptions, Message, MessageStream, OofReason,
-    Options, Result, StreamCanceller, TimeoutIter, TlsConfig, TlsVersion, Transport,
-    TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
+    CMessageHandler, CText, Client, Command, CommandType, ConnectionInfo, ConnectionState,
+    DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome, IpProtocol, ListenerId,
+    LogonOptions, Message, MessageStream, OofReason, Options, Result, StreamCanceller, TimeoutIter,
+    TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,

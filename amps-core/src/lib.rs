@@ -3,8 +3,6 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
@@ -15,6 +13,7 @@ mod connection_info;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
@@ -37,6 +36,7 @@ pub use command_type::CommandType;
 pub use connection_info::ConnectionInfo;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
 pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
 pub use store::{

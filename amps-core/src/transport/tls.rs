@@ -70,6 +70,8 @@ struct Session {
     /// How many bytes of the application are encrypted and in the backlog: they count as written
     /// when the socket has taken them.
     unsent: usize,
+    /// A write has failed, in the middle of a frame perhaps: nothing may follow it.
+    broken: bool,
 }
 
 /// What a call of a session has done, or what it waits for.
@@ -79,7 +81,7 @@ impl Session {
     /// Reads what is there.
     fn try_read(&mut self, buffer: &mut [u8]) -> Attempt {
         // If the socket takes nothing any more, there may still be something to read.
-        let _ = self.stream.get_mut().flush_backlog();
+        self.broken |= self.stream.get_mut().flush_backlog().is_err();
         match self.stream.read(buffer) {
             Ok(count) => Ok(Ok(count)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -94,17 +96,29 @@ impl Session {
 
     /// Writes one record. What is not written yet must come first in the next call.
     fn try_write(&mut self, bytes: &[u8]) -> Attempt {
+        if self.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let attempt = self.try_record(bytes);
+        self.broken = attempt.is_err();
+        attempt
+    }
+
+    fn try_record(&mut self, bytes: &[u8]) -> Attempt {
         if !self.stream.get_mut().flush_backlog()? {
             return Ok(Err(PollFlags::OUT));
         }
         if self.unsent > 0 {
             return Ok(Ok(std::mem::take(&mut self.unsent)));
         }
-        let count = match self.stream.write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(Err(PollFlags::IN));
+        let count = loop {
+            match self.stream.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Err(PollFlags::IN));
+                }
+                written => break written?,
             }
-            written => written?,
         };
         if self.stream.get_mut().flush_backlog()? {
             return Ok(Ok(count));
@@ -118,7 +132,11 @@ impl TlsTransport {
     fn new(socket: Arc<TcpStream>, stream: TlsStream<NonBlocking>) -> TlsTransport {
         TlsTransport {
             socket,
-            session: Mutex::new(Session { stream, unsent: 0 }),
+            session: Mutex::new(Session {
+                stream,
+                unsent: 0,
+                broken: false,
+            }),
             timeout: AtomicU64::new(0),
         }
     }
@@ -179,7 +197,10 @@ impl Transport for TlsTransport {
                     }
                     Err(interest) => {
                         let since = *stuck_since.get_or_insert_with(Instant::now);
-                        self.wait_to_write(interest, since)?;
+                        if let Err(error) = self.wait_to_write(interest, since) {
+                            self.session.lock().broken = true;
+                            return Err(error);
+                        }
                     }
                 }
             }
