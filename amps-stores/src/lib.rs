@@ -1,4 +1,9 @@
 //! Publish stores and bookmark stores for the AMPS client.
-//!
-//! This version of the crate holds no store yet: a client publishes without one, and a subscription
-//! starts where its command says.
+
+#![deny(unsafe_code)]
+
+#[allow(
+    unsafe_code,
+    reason = "maps files into memory; each block argues why it may"
+)]
+mod mapped_file;
