@@ -69,6 +69,10 @@ pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
     ServerChooser,
 };
+pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
+pub use amps_stores::{
+    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+};
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
 #[cfg(doctest)]
