@@ -7,3 +7,10 @@
     reason = "maps files into memory; each block argues why it may"
 )]
 mod mapped_file;
+
+mod bookmark;
+
+pub use bookmark::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
