@@ -64,6 +64,10 @@ pub use amps_core::{
     ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
     TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
 };
+pub use amps_stores::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
 #[cfg(doctest)]
