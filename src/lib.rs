@@ -65,11 +65,15 @@ pub use amps_core::{
     LogonOptions, Message, MessageStream, OofReason, Options, Result, StreamCanceller, TimeoutIter,
     TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
 };
+pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
     ServerChooser,
 };
-pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
+pub use amps_stores::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
 pub use amps_stores::{
     FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
 };

@@ -14,8 +14,14 @@
     reason = "maps files into memory; each block argues why it may"
 )]
 mod mapped_file;
+
+mod bookmark;
 mod publish;
 
+pub use bookmark::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
 pub use publish::{
     FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
 };

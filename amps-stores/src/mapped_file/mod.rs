@@ -12,8 +12,11 @@
 
 mod allocate;
 mod lock;
+mod plain;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use plain::PlainFile;
 
 use amps_core::{Error, ErrorContext, Result};
 use memmap2::{MmapMut, MmapOptions};
