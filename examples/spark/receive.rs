@@ -154,6 +154,7 @@ pub(crate) fn run(receiving: &Receiving, interrupt: &Interrupt) -> Result<(), Fa
     };
     let end = reader.read(&mut stream, interrupt);
     let end = reader.flush().and(end);
+    let end = end.and_then(|end| reader.settle().map(|()| end));
     let count = reader.count;
     drop(reader);
     drop(stream);
@@ -269,20 +270,20 @@ impl Reader<'_> {
             }
         }
         if is_acknowledged {
-            self.acknowledge(message)?;
+            message.ack()?;
         }
         self.count += 1;
         Ok(())
     }
 
-    /// A queue message is done with: the server may forget it.
-    fn acknowledge(&self, message: &Message) -> Result<(), Failure> {
-        let command = Command::new("sow_delete")
-            .set_topic(message.topic())
-            .set_bookmark(message.bookmark())
-            .set_timeout(self.receiving.server.patience());
-        self.client.execute_async_no_handler(command)?;
-        Ok(())
+    /// Waits until the server has seen the acknowledgements, which it does not answer.
+    fn settle(&self) -> Result<(), Failure> {
+        match self.receiving.is_acknowledged() {
+            true => Ok(self
+                .client
+                .publish_flush(self.receiving.server.patience())?),
+            false => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

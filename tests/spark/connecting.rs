@@ -31,6 +31,58 @@ fn a_full_uri_and_the_double_dash_form_are_understood() {
     assert!(out.starts_with(&format!("connected to {uri},")), "{out}");
 }
 
+/// The system's trust in authorities can be extended for one process, by its environment.
+#[cfg(target_os = "linux")]
+#[test]
+fn secure_connects_with_tls() {
+    use crate::certificates::Authority;
+    use crate::process::binary;
+    use amps_broker::ServerTls;
+
+    let authority = Authority::new("spark");
+    let shown = authority.issue(&["localhost"]);
+    let tls = ServerTls::new(shown.chain, shown.key).unwrap();
+    let broker = start(Broker::builder().tls(tls));
+    let port = broker.tls_address().unwrap().port();
+    let server = format!("localhost:{port}");
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("authority.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let output = std::process::Command::new(binary())
+        .args(["ping", "-server", &server, "-secure", "true"])
+        .env("SSL_CERT_FILE", &trusted)
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        out.starts_with(&format!("connected to tcps://{server}/amps/json,")),
+        "{output:?}"
+    );
+    let line = spark(&["ping", "-server", &server, "-secure"]).failed(1);
+    assert!(line.contains("certificate"), "{line}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_named_by_scheme_and_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("amps");
+    let broker = start(Broker::builder().unix_socket(&path));
+    let options = format!("path={}", path.display());
+    let args = [
+        "ping",
+        "-server",
+        "localhost:1",
+        "-urischeme",
+        "unix",
+        "-uriopts",
+        &options,
+    ];
+    let out = spark(&args).ok();
+    assert!(out.starts_with("connected to unix://"), "{out}");
+    drop(broker);
+}
+
 #[test]
 fn the_server_sees_the_name() {
     let broker = broker();

@@ -6,6 +6,10 @@
     reason = "tests fail by panicking"
 )]
 
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "used by the tests of TLS")]
+#[path = "../tls/certificates.rs"]
+mod certificates;
 mod connecting;
 mod deleting;
 mod ending;
