@@ -5,8 +5,8 @@ use crate::failure::Failure;
 use crate::format::Format;
 use crate::target::{Given, Target};
 use crate::{pace, seconds};
-use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser, ValueParser};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -63,14 +63,14 @@ pub(crate) struct Publish {
     #[command(flatten)]
     pub(crate) messages: Messages,
     /// Publishes changes of records: delta_publish
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), value_name = "YES|NO")]
-    pub(crate) delta: bool,
+    #[arg(long)]
+    pub(crate) delta: Option<bool>,
     /// The most messages per second, also a fraction of one; default: no limit
     #[arg(long, value_parser = pace::parse)]
     pub(crate) rate: Option<f64>,
     /// Does not ask the server about each message: faster, but what it refuses goes unnoticed
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), value_name = "YES|NO")]
-    pub(crate) unchecked: bool,
+    #[arg(long)]
+    pub(crate) unchecked: Option<bool>,
 }
 
 #[derive(Args)]
@@ -141,7 +141,7 @@ pub(crate) struct Server {
     #[arg(long)]
     proto: Option<String>,
     /// Connects with TLS: tcps instead of tcp
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, value_parser = BoolishValueParser::new(), value_name = "YES|NO")]
+    #[arg(long)]
     secure: Option<bool>,
     /// The transport: tcp, tcps or unix; goes before -secure
     #[arg(long, value_name = "SCHEME", value_parser = NonEmptyStringValueParser::new())]
@@ -230,11 +230,11 @@ pub(crate) struct Query {
 #[derive(Args)]
 pub(crate) struct Follow {
     /// Only the changes of records: delta_subscribe
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), value_name = "YES|NO")]
-    pub(crate) delta: bool,
+    #[arg(long)]
+    pub(crate) delta: Option<bool>,
     /// Acknowledges each message of a queue when it is printed, and copied if it is to be
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_parser = BoolishValueParser::new(), value_name = "YES|NO")]
-    pub(crate) ack: bool,
+    #[arg(long)]
+    pub(crate) ack: Option<bool>,
     /// The most messages of a queue that may wait for their acknowledgement; default 1
     #[arg(long, value_name = "COUNT")]
     pub(crate) backlog: Option<NonZeroU32>,
@@ -270,11 +270,25 @@ fn no_authenticator(_: &str) -> Result<Infallible, String> {
     )
 }
 
+/// Lets a switch, which is a flag with a truth value, have a value or none.
+fn may_stand_alone(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() != ValueParser::bool().type_id() {
+        return arg;
+    }
+    arg.num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_parser(BoolishValueParser::new())
+        .value_name("YES|NO")
+        .hide_possible_values(true)
+}
+
 /// Reads the command line without the name of the program.
 pub(crate) fn read(args: impl Iterator<Item = OsString>) -> Result<Action, Failure> {
     let args: Result<Vec<String>, _> = args.map(OsString::into_string).collect();
     let args = args.map_err(|_| Failure::Usage("an argument is not UTF-8".to_string()))?;
-    let mut known = Arguments::command();
+    let mut known =
+        Arguments::command().mut_subcommands(|command| command.mut_args(may_stand_alone));
     known.build();
     let Some((name, flags)) = args.split_first() else {
         return Err(usage("say what to do", &known));

@@ -17,7 +17,9 @@ pub(crate) fn run(args: &Publish, interrupt: &Interrupt) -> Result<(), Failure> 
     let input = Input::open(&args.messages)?;
     let session = session::open("publish", &target, &args.server, interrupt)?;
     interrupt.forget();
-    let publisher = Publisher::new(session.client.clone(), args.delta, !args.unchecked);
+    let is_delta = args.delta.unwrap_or_default();
+    let is_checked = !args.unchecked.unwrap_or_default();
+    let publisher = Publisher::new(session.client.clone(), is_delta, is_checked);
     let start = Instant::now();
     let mut pace = args.rate.map(|rate| Pace::new(rate, start));
     let mut progress = Progress::new(&input, start);

@@ -60,11 +60,13 @@ impl From<SowAndSubscribe> for Receiving {
 
 impl Receiving {
     fn is_delta(&self) -> bool {
-        self.follow.as_ref().is_some_and(|follow| follow.delta)
+        let delta = self.follow.as_ref().and_then(|follow| follow.delta);
+        delta.unwrap_or_default()
     }
 
     fn is_acknowledged(&self) -> bool {
-        self.follow.as_ref().is_some_and(|follow| follow.ack)
+        let ack = self.follow.as_ref().and_then(|follow| follow.ack);
+        ack.unwrap_or_default()
     }
 
     fn name(&self) -> &'static str {

@@ -163,8 +163,9 @@ pub(crate) fn within_patience(child: &Mutex<Child>) -> ExitStatus {
 /// The built example. `cargo test` builds it; `cargo test --test spark` does not, so then it is
 /// built here.
 pub(crate) fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
+    // Also what went wrong is found out only once.
+    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let binary = BINARY.get_or_init(|| {
         // target/PROFILE/deps/spark-HASH
         let test = std::env::current_exe().unwrap();
         let profile = test.parent().and_then(Path::parent).unwrap();
@@ -172,18 +173,22 @@ pub(crate) fn binary() -> &'static Path {
         let binary = profile.join("examples").join(name);
         let built = fs::metadata(&binary).and_then(|metadata| metadata.modified());
         if built.is_err() || built.is_ok_and(|built| built < newest_source()) {
-            build(profile);
+            build(profile)?;
         }
-        assert!(
-            binary.exists(),
-            "{} is missing: run `cargo build --example spark` with the flags of the test",
-            binary.display()
-        );
-        binary
-    })
+        binary.exists().then(|| binary.clone()).ok_or_else(|| {
+            format!(
+                "{} is missing: run `cargo build --example spark` with the flags of the test",
+                binary.display()
+            )
+        })
+    });
+    match binary {
+        Ok(binary) => binary,
+        Err(error) => panic!("{error}"),
+    }
 }
 
-fn build(profile: &Path) {
+fn build(profile: &Path) -> Result<(), String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["build", "--quiet", "--example", "spark", "--target-dir"])
@@ -195,12 +200,14 @@ fn build(profile: &Path) {
             cargo.args(["--profile", name]);
         }
     }
-    let output = cargo.output().unwrap();
-    assert!(
-        output.status.success(),
-        "the example spark does not build:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = cargo.output().map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "the example spark does not build:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
 }
 
 /// When anything that the example is made of was changed last.
