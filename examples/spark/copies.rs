@@ -4,14 +4,13 @@ use crate::cli::Server;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::publisher::Publisher;
-use crate::session::{self, Session};
+use crate::session;
 use crate::target::Target;
 use amps::{CommandType, Message};
 use std::time::Duration;
 
 /// The second server.
 pub(crate) struct Copies {
-    session: Session,
     publisher: Publisher,
     patience: Duration,
 }
@@ -27,10 +26,8 @@ impl Copies {
     ) -> Result<Copies, Failure> {
         let target = first.second(address)?;
         let session = session::open("copy", &target, server, interrupt).map_err(of_copy)?;
-        let publisher = Publisher::new(session.client.clone(), is_delta, true);
         Ok(Copies {
-            session,
-            publisher,
+            publisher: Publisher::new(session.client, is_delta, true),
             patience: server.patience(),
         })
     }
@@ -48,15 +45,6 @@ impl Copies {
     /// Waits until the second server has everything.
     pub(crate) fn flush(&self) -> Result<(), Failure> {
         self.publisher.flush(self.patience).map_err(of_copy)
-    }
-
-    /// The end.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        self.flush()?;
-        self.session
-            .client
-            .disconnect()
-            .map_err(|error| of_copy(error.into()))
     }
 }
 

@@ -37,11 +37,11 @@ pub(crate) fn run(args: &SowDelete, interrupt: &Interrupt) -> Result<(), Failure
         }),
     };
     // Also if it failed half-way.
-    if outcome.is_ok() || deleted > 0 {
-        say(&format!("{} deleted", counted(deleted, "record")))?;
-    }
-    outcome?;
-    Ok(session.client.disconnect()?)
+    let said = match outcome.is_ok() || deleted > 0 {
+        true => say(&format!("{} deleted", counted(deleted, "record"))),
+        false => Ok(()),
+    };
+    outcome.and(said)
 }
 
 /// Executes one delete and waits for its statistics.

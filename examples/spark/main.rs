@@ -5,14 +5,16 @@
 //! ```
 //!
 //! Commands and flags are those that AMPS users know. It is built on the public API of the crate
-//! `amps` alone, so it also shows that API at work: `receive.rs` reads streams, `publisher.rs`
-//! publishes and learns what was refused, `delete.rs` deletes, `session.rs` connects.
+//! `amps` alone, so it also shows that API at work: `session.rs` connects, `receiving.rs` builds
+//! commands, `receive.rs` reads streams, `publisher.rs` publishes and learns what was refused,
+//! `delete.rs` deletes.
 //!
 //! Exit codes: 0 done, 1 the server refused or the connection failed, 2 wrong usage. Reasons go to
 //! standard error, one line each.
 
 mod argv;
 mod cli;
+mod closed;
 mod copies;
 mod delete;
 mod failure;
@@ -23,6 +25,7 @@ mod pace;
 mod publish;
 mod publisher;
 mod receive;
+mod receiving;
 mod seconds;
 mod session;
 mod split;

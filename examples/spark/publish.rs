@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Publish, interrupt: &Interrupt) -> Result<(), Failure> 
     interrupt.forget();
     let is_delta = args.delta.unwrap_or_default();
     let is_checked = !args.unchecked.unwrap_or_default();
-    let publisher = Publisher::new(session.client.clone(), is_delta, is_checked);
+    let publisher = Publisher::new(session.client, is_delta, is_checked);
     let start = Instant::now();
     let mut pace = args.rate.map(|rate| Pace::new(rate, start));
     let mut progress = Progress::new(&input, start);
@@ -43,12 +43,11 @@ pub(crate) fn run(args: &Publish, interrupt: &Interrupt) -> Result<(), Failure> 
     let flushed = publisher.flush(args.server.patience());
     progress.finish();
     let rate = count as f64 / start.elapsed().as_secs_f64().max(1e-9);
-    say(&format!(
+    let said = say(&format!(
         "{} published, {rate:.2} per second",
         counted(count, "message")
-    ))?;
-    read.and(flushed)?;
-    Ok(session.client.disconnect()?)
+    ));
+    read.and(flushed).and(said)
 }
 
 /// A line on the terminal that tells how far it is, if it takes long.

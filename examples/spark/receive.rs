@@ -1,126 +1,20 @@
 //! `spark sow`, `spark subscribe` and `spark sow_and_subscribe`.
 
-use crate::cli::{Follow, Query, Receive, Server, Sow, SowAndSubscribe, Subscribe};
+use crate::closed::when_output_is_closed;
 use crate::copies::Copies;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::publisher::counted;
+use crate::receiving::Receiving;
 use crate::session;
-use amps::{Client, Command, CommandType, EndReason, Error, Message, MessageStream, bookmark};
+use amps::{Client, CommandType, EndReason, Error, Message, MessageStream};
 use std::io::{BufWriter, StdoutLock, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How many messages may wait to be printed before the server is held up.
 const DEPTH: usize = 10_000;
-
-/// A command that receives.
-pub(crate) struct Receiving {
-    server: Server,
-    topic: String,
-    receive: Receive,
-    query: Option<Query>,
-    follow: Option<Follow>,
-}
-
-impl From<Sow> for Receiving {
-    fn from(sow: Sow) -> Receiving {
-        Receiving {
-            server: sow.server,
-            topic: sow.topic.topic,
-            receive: sow.receive,
-            query: Some(sow.query),
-            follow: None,
-        }
-    }
-}
-
-impl From<Subscribe> for Receiving {
-    fn from(subscribe: Subscribe) -> Receiving {
-        Receiving {
-            server: subscribe.server,
-            topic: subscribe.topic.topic,
-            receive: subscribe.receive,
-            query: None,
-            follow: Some(subscribe.follow),
-        }
-    }
-}
-
-impl From<SowAndSubscribe> for Receiving {
-    fn from(both: SowAndSubscribe) -> Receiving {
-        Receiving {
-            server: both.server,
-            topic: both.topic.topic,
-            receive: both.receive,
-            query: Some(both.query),
-            follow: Some(both.follow),
-        }
-    }
-}
-
-impl Receiving {
-    fn is_delta(&self) -> bool {
-        let delta = self.follow.as_ref().and_then(|follow| follow.delta);
-        delta.unwrap_or_default()
-    }
-
-    fn is_acknowledged(&self) -> bool {
-        let ack = self.follow.as_ref().and_then(|follow| follow.ack);
-        ack.unwrap_or_default()
-    }
-
-    fn name(&self) -> &'static str {
-        match (&self.query, &self.follow, self.is_delta()) {
-            (Some(_), None, _) => "sow",
-            (Some(_), Some(_), false) => "sow_and_subscribe",
-            (Some(_), Some(_), true) => "sow_and_delta_subscribe",
-            (None, _, false) => "subscribe",
-            (None, _, true) => "delta_subscribe",
-        }
-    }
-
-    fn command(&self) -> Command {
-        let mut options = amps::Options::parse(self.receive.options.as_deref().unwrap_or_default());
-        if let Some(backlog) = self.follow.as_ref().and_then(|follow| follow.backlog) {
-            options = options.max_backlog(backlog.get());
-        }
-        let mut command = Command::new(self.name())
-            .set_topic(&self.topic)
-            .set_filter(self.receive.filter.as_deref().unwrap_or_default())
-            .set_options(options.as_str())
-            .set_bookmark(self.receive.bookmark.as_deref().map_or("", known_bookmark))
-            .set_timeout(self.server.patience());
-        if let Some(query) = &self.query {
-            command = command.set_order_by(query.orderby.as_deref().unwrap_or_default());
-            if let Some(size) = query.batchsize {
-                command = command.set_batch_size(size.get());
-            }
-            if let Some(count) = query.topn {
-                command = command.set_top_n(count);
-            }
-        }
-        command
-    }
-
-    /// How long the next message may take. A query is answered, so it has a limit; a subscription
-    /// has one if it was asked for.
-    fn idle(&self) -> Option<Duration> {
-        let limit = match self.follow {
-            None => self.server.patience(),
-            Some(_) => self.server.timeout?,
-        };
-        (!limit.is_zero()).then_some(limit)
-    }
-}
-
-/// The words for the two ends of the log.
-fn known_bookmark(text: &str) -> &str {
-    match text.to_ascii_lowercase().as_str() {
-        "epoch" => bookmark::EPOCH,
-        "now" => bookmark::NOW,
-        _ => text,
-    }
-}
 
 /// Why no more is read.
 enum End {
@@ -146,11 +40,18 @@ pub(crate) fn run(receiving: &Receiving, interrupt: &Interrupt) -> Result<(), Fa
     stream.set_max_depth(DEPTH);
     let canceller = stream.canceller();
     interrupt.on_press(move || canceller.cancel());
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let (canceller, closed) = (stream.canceller(), is_closed.clone());
+    when_output_is_closed(move || {
+        closed.store(true, Ordering::SeqCst);
+        canceller.cancel();
+    });
 
     let mut reader = Reader {
         receiving,
         client: &session.client,
         copies: copies.as_ref(),
+        is_closed,
         out: BufWriter::new(std::io::stdout().lock()),
         count: 0,
     };
@@ -161,42 +62,40 @@ pub(crate) fn run(receiving: &Receiving, interrupt: &Interrupt) -> Result<(), Fa
     drop(reader);
     drop(stream);
     // What was read is copied, also if nobody reads the output any more.
-    let copied = copies.map_or(Ok(()), Copies::finish);
-    let end = match (end, copied) {
-        (Err(Failure::ClosedPipe), Err(failure)) => return Err(failure),
-        (end, copied) => end.and_then(|end| copied.map(|()| end))?,
-    };
-    let failure = match end {
+    let copied = copies.as_ref().map_or(Ok(()), Copies::flush);
+    match (end, copied) {
+        (Err(Failure::ClosedPipe), Err(failure)) => Err(failure),
+        (end, copied) => {
+            let end = end?;
+            copied?;
+            report(receiving, end, count)
+        }
+    }
+}
+
+/// Says how many messages came, on standard error, so that standard output is messages and
+/// nothing else.
+fn report(receiving: &Receiving, end: End, count: u64) -> Result<(), Failure> {
+    let messages = counted(count, "message");
+    let why = match end {
         End::Silence(limit) if receiving.is_short(count) => format!("nothing came for {limit:?}"),
-        End::Interrupted if receiving.follow.is_none() => "interrupted".to_string(),
+        End::Interrupted if receiving.is_query() => "interrupted".to_string(),
         End::Enough | End::Complete | End::Silence(_) | End::Interrupted => {
-            // On standard error, so that standard output is messages and nothing else. If that is
-            // closed, there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "{}", counted(count, "message"));
+            // If it is closed, there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "{messages}");
             return Ok(());
         }
     };
-    Err(Failure::Other(format!(
-        "{failure}: this is not all, but {}",
-        counted(count, "message")
-    )))
-}
-
-impl Receiving {
-    /// True if more was asked for than came.
-    fn is_short(&self, count: u64) -> bool {
-        self.follow.is_none()
-            || self
-                .receive
-                .count
-                .is_some_and(|wanted| count < wanted.get())
-    }
+    let reason = format!("{why}: this is not all, but {messages}");
+    Err(Failure::Other(reason))
 }
 
 struct Reader<'a> {
     receiving: &'a Receiving,
     client: &'a Client,
     copies: Option<&'a Copies>,
+    /// Nobody reads the output any more.
+    is_closed: Arc<AtomicBool>,
     out: BufWriter<StdoutLock<'static>>,
     count: u64,
 }
@@ -245,6 +144,9 @@ impl Reader<'_> {
 
     fn ended(&self, reason: Option<EndReason>) -> Result<End, Failure> {
         match reason {
+            Some(EndReason::Closed) if self.is_closed.load(Ordering::SeqCst) => {
+                Err(Failure::ClosedPipe)
+            }
             Some(EndReason::Closed) => Ok(End::Interrupted),
             Some(EndReason::Disconnected) => Err(Failure::Other(format!(
                 "the connection was lost after {}",

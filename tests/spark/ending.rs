@@ -20,6 +20,19 @@ fn a_closed_pipe_ends_it_quietly() {
     assert!(broker.wait_until(PATIENCE, |state| state.subscription_count("orders") == 0));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_it_also_when_there_is_nothing_to_print() {
+    let broker = broker();
+    let address = address(&broker);
+    let mut running = Running::start(&["subscribe", "-server", &address, "-topic", "quiet"]);
+    assert!(broker.wait_for_subscription("quiet", PATIENCE));
+    running.close_output();
+    let finished = running.finish();
+    assert_eq!(finished.err, "");
+    finished.ok();
+}
+
 #[test]
 fn a_closed_pipe_ends_also_what_prints_one_line() {
     let broker = broker();
@@ -36,6 +49,19 @@ fn a_closed_pipe_ends_also_what_prints_one_line() {
         finished.ok();
     }
     assert_eq!(broker.published_count("x"), 1);
+}
+
+#[test]
+fn a_closed_pipe_hides_no_refusal() {
+    let broker = broker();
+    let address = address(&broker);
+    let data = r#"{"no":"key"}"#;
+    let args = [
+        "publish", "-server", &address, "-topic", "orders", "-data", data,
+    ];
+    let mut running = Running::start(&args);
+    running.close_output();
+    assert!(running.finish().failed(1).contains("bad SOW key"));
 }
 
 #[cfg(unix)]
