@@ -251,7 +251,7 @@ fn a_call_from_the_resize_handler_is_refused_and_does_not_hang() {
         Client::new("other").is_connected();
         true
     }));
-    server.logon(&client);
+    let _peer = server.logon(&client);
     client.publish("t", "outer").unwrap();
     let (published, others) = refused.recv_timeout(PATIENCE).unwrap();
     assert!(matches!(published, Err(Error::Usage(_))), "{published:?}");

@@ -230,8 +230,8 @@ fn disconnecting_ends_what_waits_for_a_recovery() {
 
 #[test]
 fn a_stream_that_was_accepted_just_before_a_loss_ends_with_it() {
-    let server = Server::start();
     for _ in 0..20 {
+        let server = Server::start();
         let (client, mut peer) = lasting(&server, "just-before");
         let command = Command::new("subscribe")
             .set_topic("t")

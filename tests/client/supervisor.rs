@@ -154,20 +154,18 @@ fn j4_disconnect_through_a_plain_handle_stops_the_loop_in_a_logon() {
     // No late reconnection (trap 2), and it can begin anew (trap 3).
     thread::sleep(SILENCE);
     assert!(!client.is_connected());
+    let mut peer = None;
     during(
         || supervisor.connect_and_logon(&client),
-        || {
-            let mut peer = server.accept();
-            server.answer(&mut peer, None);
-        },
+        || server.answer(peer.insert(server.accept()), None),
     )
     .unwrap();
 }
 
 #[test]
 fn j4_a_disconnect_between_two_attempts_leaves_no_connection() {
-    let server = Server::start();
     for _ in 0..20 {
+        let server = Server::start();
         let (client, supervisor, peer) = supervised(&server, "between");
         peer.close();
         let other = client.clone();
@@ -238,6 +236,7 @@ fn a_second_caller_shares_the_recovery_that_is_under_way() {
     let server = Server::start();
     let client = Client::new("shares");
     let supervisor = Loop::install(&client, server.uri());
+    let mut peer = None;
     let both = during(
         || {
             thread::scope(|scope| {
@@ -247,9 +246,9 @@ fn a_second_caller_shares_the_recovery_that_is_under_way() {
             })
         },
         || {
-            let mut peer = server.accept();
+            let peer = peer.insert(server.accept());
             thread::sleep(SILENCE);
-            server.answer(&mut peer, None);
+            server.answer(peer, None);
         },
     );
     for outcome in both {

@@ -257,9 +257,8 @@ impl Shared {
     /// The replay of a range has come to its end: nothing more comes, and it does not come back
     /// (rule L22).
     fn end_range(self: &Arc<Self>, route: &Arc<Route>) {
-        if route.give_up() {
-            self.untrack(&route.sub_id);
-        }
+        route.give_up();
+        self.untrack(&route.sub_id);
         self.end_route(route);
         route.end(EndReason::Completed);
     }

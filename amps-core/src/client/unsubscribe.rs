@@ -19,7 +19,6 @@ impl Shared {
         // order in which a subscription gets from one to the other.
         self.retries.cancel(ids);
         let removed = self.routes.unsubscribe(ids);
-        self.untrack(ids);
         let mut queries = Vec::new();
         let mut subscriptions = Vec::new();
         for (_, route) in &removed {
@@ -28,7 +27,19 @@ impl Shared {
             subscriptions.push(route.sub_id.as_str());
             queries.push(route_query(route));
         }
-        if ids == "all" {
+        self.untrack(ids);
+        let (connection, is_logging_on) = {
+            let state = self.state.lock();
+            let is_logging_on = state.session.is_none() && !state.drivers.is_empty();
+            (state.connection.clone(), is_logging_on)
+        };
+        let Some(connection) = connection else {
+            return Ok(());
+        };
+        if is_logging_on {
+            // What is not known here is not known there either, yet, and a server closes the
+            // connection on a command that comes before the logon.
+        } else if ids == "all" {
             subscriptions = vec![ids];
         } else {
             // The server knows a subscription by its own id only; ids that are not known here may
@@ -36,11 +47,8 @@ impl Shared {
             let found = |id: &&str| removed.iter().any(|(known, _)| known == id);
             subscriptions.extend(ids.split(',').map(str::trim).filter(|id| !found(id)));
         }
-        let connection = self.state.lock().connection.clone();
-        if let Some(connection) = connection {
-            let (subscriptions, queries) = (join(&subscriptions), join(&queries));
-            self.post_unsubscribe(connection.number, &subscriptions, &queries);
-        }
+        let (subscriptions, queries) = (join(&subscriptions), join(&queries));
+        self.post_unsubscribe(connection.number, &subscriptions, &queries);
         Ok(())
     }
 }
