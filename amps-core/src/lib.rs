@@ -3,17 +3,17 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
 mod client;
 mod command;
 mod command_type;
+mod connection_info;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
@@ -22,6 +22,7 @@ mod queue;
 mod store;
 mod stream;
 mod subscription_manager;
+mod tls_config;
 mod transport;
 /// For those who keep a client connected; outside semantic versioning.
 #[doc(hidden)]
@@ -40,9 +41,11 @@ pub use client::{
 };
 pub use command::Command;
 pub use command_type::CommandType;
+pub use connection_info::ConnectionInfo;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
-pub use message::Message;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
+pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
 pub use store::{
     BookmarkResizeHandler, BookmarkStore, Logged, OutgoingCommand, PublishResizeHandler,
@@ -53,5 +56,6 @@ pub use subscription_manager::{
     FailedResubscribeHandler, MemorySubscriptionManager, SubscriptionHandler, SubscriptionManager,
     TrackedSubscription,
 };
-pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use tls_config::{TlsConfig, TlsVersion};
+pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod batching;
 mod bookmark_stores;
 mod commands;
 mod connecting;
@@ -23,6 +24,7 @@ mod routing;
 mod small_stores;
 mod streams;
 mod supervisor;
+mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};
 use amps_broker::{Broker, Builder, Peer, PeerConnection};

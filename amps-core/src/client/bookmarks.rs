@@ -226,14 +226,15 @@ impl Shared {
             return true;
         }
         let logged = self.report_failed(|| store.log(&route.sub_id, message.bookmark()));
-        match logged {
-            Some(Logged::Undiscarded(sequence)) => message.set_bookmark_seq_no(sequence),
-            None => message.set_bookmark_seq_no(0),
+        let number = match logged {
+            Some(Logged::Undiscarded(number)) => number,
+            None => 0,
             Some(Logged::Discarded) => {
                 self.callbacks.call_duplicate(message);
                 return false;
             }
-        }
+        };
+        message.set_bookmark_seq_no(number);
         true
     }
 

@@ -5,12 +5,12 @@ use super::bookmarks::Start;
 use super::connection::Connection;
 use super::plan::{Plan, check, context};
 use super::retry::Ticket;
-use super::routes::{Conflict, Route, RouteKind, RouteSpec, Sink};
+use super::routes::{Conflict, Route, RouteKind, RouteSpec, Routes, Sink};
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;
 use crate::command_type::CommandType;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::Field;
 use crate::stream::EndReason;
 use crate::subscription_manager::{SubscriptionHandler, TrackedSubscription};
@@ -134,7 +134,10 @@ impl Shared {
         let route = match request.plan.kind_of_route(&command, &request.sink) {
             Some(kind) => {
                 let spec = self.spec(request, &command, kind, connection, start, ticket.is_some());
-                Some(self.register(&command, spec, request.sink.clone())?)
+                {
+                    let sink = request.sink.clone();
+                    Some(register(&self.routes, spec, sink, || context(&command))?)
+                }
             }
             None => None,
         };
@@ -257,27 +260,6 @@ impl Shared {
         }
     }
 
-    /// The route exists before the command is sent, so that nothing that comes early is lost.
-    pub(crate) fn register(
-        &self,
-        command: &Command,
-        spec: RouteSpec,
-        sink: Sink,
-    ) -> Result<Arc<Route>> {
-        let route = Arc::new(Route::new(spec, sink));
-        self.routes
-            .register(&route)
-            .map_err(|conflict| match conflict {
-                Conflict::CommandId => context(command)
-                    .with_reason(format!("the command id {} is in use", route.command_id))
-                    .SubscriptionAlreadyExists(),
-                Conflict::SubId => context(command)
-                    .with_reason(format!("the id {} is in use", command.sub_id()))
-                    .SubIdInUse(),
-            })?;
-        Ok(route)
-    }
-
     fn send_and_wait(
         self: &Arc<Self>,
         command: &Command,
@@ -302,4 +284,21 @@ impl Shared {
             Err(_) => Err(Error::refused(ack.reason(), context())),
         }
     }
+}
+
+/// Adds a route under its ids: before its command is sent, so that nothing that comes early is
+/// lost.
+pub(crate) fn register(
+    routes: &Routes,
+    spec: RouteSpec,
+    sink: Sink,
+    context: impl Fn() -> ErrorContext,
+) -> Result<Arc<Route>> {
+    let route = Arc::new(Route::new(spec, sink));
+    let in_use = |id: &str| context().with_reason(format!("the id {id} is in use"));
+    routes.register(&route).map_err(|conflict| match conflict {
+        Conflict::CommandId => in_use(&route.command_id).SubscriptionAlreadyExists(),
+        Conflict::SubId => in_use(&route.sub_id).SubIdInUse(),
+    })?;
+    Ok(route)
 }

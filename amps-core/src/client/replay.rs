@@ -36,8 +36,7 @@ impl Shared {
             }
             _ => Ok(()),
         };
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         self.persisted.notify();
         agreed
     }
@@ -99,8 +98,7 @@ impl Shared {
         while replay.last < end {
             let mut wire = self.wire.lock();
             let written = self.write_batch(&mut wire, connection, &mut replay);
-            drop(wire);
-            self.look_again();
+            self.unlock(wire);
             if !written? {
                 break;
             }
@@ -116,8 +114,7 @@ impl Shared {
         if caught_up.is_ok() && connection.is_live() {
             wire.standing = Standing::Live(Arc::downgrade(connection));
         }
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         caught_up?;
         info!("{}: {} stored commands sent", self.name(), replay.count);
         Ok(())
@@ -137,8 +134,7 @@ impl Shared {
         if begun.is_ok() {
             wire.standing = Standing::Replaying(Arc::downgrade(connection));
         }
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         begun.map(Some)
     }
 

@@ -1,5 +1,6 @@
 //! From the ids in a message to whoever takes it.
 
+use super::acks::Backlog;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::handler::MessageHandler;
@@ -65,6 +66,8 @@ pub(crate) struct Route {
     pub(crate) ends_with_replay: bool,
     /// What the subscription manager is told once the server has accepted it.
     pub(crate) tracked: Option<Box<TrackedSubscription>>,
+    /// How far the subscription to a queue may go without acknowledging.
+    pub(crate) backlog: Arc<Backlog>,
     progress: Mutex<Progress>,
 }
 
@@ -116,6 +119,26 @@ pub(crate) struct RouteSpec {
     pub(crate) is_retried: bool,
 }
 
+impl RouteSpec {
+    /// A route without ids, for which nothing is done beyond routing.
+    pub(crate) fn new(kind: RouteKind, connection: u64) -> RouteSpec {
+        RouteSpec {
+            kind,
+            connection,
+            command_id: String::new(),
+            sub_id: String::new(),
+            query_id: String::new(),
+            wanted_acks: AckType::NONE,
+            offered_acks: AckType::NONE,
+            replaces: false,
+            bookmarks: None,
+            ends_with_replay: false,
+            tracked: None,
+            is_retried: false,
+        }
+    }
+}
+
 impl Route {
     pub(crate) fn new(spec: RouteSpec, sink: Sink) -> Route {
         let not_offered = spec.wanted_acks.without(spec.offered_acks);
@@ -131,6 +154,7 @@ impl Route {
             bookmarks: spec.bookmarks,
             ends_with_replay: spec.ends_with_replay,
             tracked: spec.tracked,
+            backlog: Arc::default(),
             progress: Mutex::new(Progress {
                 acks_to_come: spec.wanted_acks.without(not_offered),
                 group: Group::ToCome,

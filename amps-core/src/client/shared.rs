@@ -1,12 +1,13 @@
 //! What the handles of a client, its threads and its streams share.
 
 use super::Handle;
+use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::flush::Persisted;
 use super::gate::Drivers;
 use super::heartbeat::Heartbeat;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
 use super::recover::Deferred;
 use super::retry::Retries;
@@ -14,10 +15,12 @@ use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
 use super::stores::Stores;
 use super::supervise::Supervisor;
+use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::transport::DialGuard;
+use crate::tls_config::TlsConfig;
+use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
@@ -41,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
+    pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
     pub(crate) stores: Mutex<Stores>,
     /// Told whenever something is persisted, or the connection ends.
@@ -50,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) retries: Retries,
     pub(crate) deferred: Deferred,
     pub(crate) supervisor: Mutex<Option<Arc<dyn Supervisor>>>,
+    pub(crate) timer: Timer,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -57,7 +62,7 @@ pub(crate) struct Shared {
 
 /// What the application configures between connections.
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) dial: DialSettings,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -112,7 +117,7 @@ pub(crate) struct Session {
 }
 
 /// For those who must not keep a client alive.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WeakShared(Weak<Shared>);
 
 impl WeakShared {
@@ -128,7 +133,11 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
             settings: Mutex::new(Settings {
-                connect_timeout: Duration::from_secs(10),
+                dial: DialSettings {
+                    timeout: Duration::from_secs(10),
+                    tls: TlsConfig::new(),
+                    preflight: PreflightHeaders::default(),
+                },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
@@ -140,6 +149,7 @@ impl Shared {
             routes: Routes::default(),
             pending: Pending::default(),
             waits: Waits::default(),
+            acks: Acks::default(),
             callbacks: Callbacks::default(),
             stores: Mutex::default(),
             persisted: Persisted::default(),
@@ -147,6 +157,7 @@ impl Shared {
             retries: Retries::default(),
             deferred: Deferred::default(),
             supervisor: Mutex::default(),
+            timer: Timer::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -260,7 +271,13 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
-        self.post(&connection, &bytes);
+        // It ends the leases: what was done by then must be known first.
+        self.flush_acks();
+        let turn = match self.is_on_receive_thread() {
+            true => Turn::AtOnce,
+            false => Turn::AfterBatch,
+        };
+        self.post(&connection, &bytes, turn);
     }
 }
 

@@ -80,18 +80,20 @@ impl Shared {
         if wire.store.is_none() {
             return Ok(None);
         }
-        let sequence = self.store_and_send(wire, command, &context, |out, sequence| {
+        let sequence = self.store_and_send(wire, command, true, &context, |out, sequence| {
             encode_header(out, sequence, command);
         })?;
         Ok(Some(sequence))
     }
 
-    /// As [`Shared::publish_stored`], with the send lock in hand.
+    /// As [`Shared::publish_stored`], with the send lock in hand. If it may not join the batch, it
+    /// leaves after it.
     #[inline]
     pub(crate) fn store_and_send(
         self: &Arc<Self>,
         mut wire: MutexGuard<'_, Wire>,
         command: &OutgoingCommand<'_>,
+        may_join: bool,
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>, u64),
     ) -> Result<u64> {
@@ -109,12 +111,14 @@ impl Shared {
         let sequence = under_send_lock(self.id(), || store.store(command))?;
         if let Some(connection) = &live {
             // Whether it arrives or not: it is stored. A failure wakes the receive thread.
-            let _ = self.write_frame(&mut wire, connection, command.data, context, |out| {
-                encode(out, sequence);
-            });
+            let encode = |out: &mut Vec<u8>| encode(out, sequence);
+            if may_join && wire.batch.takes(command.data.len()) {
+                self.collect_stored(&mut wire, connection, command.data, encode);
+            } else {
+                let _ = self.write_frame(&mut wire, connection, command.data, context, encode);
+            }
         }
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         Ok(sequence)
     }
 
@@ -125,8 +129,7 @@ impl Shared {
             return;
         };
         let noted = wire.live_connection(self.id());
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         if let Err(error) = noted {
             warn!(
                 "{}: the publish store does not know of the loss",

@@ -1,9 +1,9 @@
 //! Commands with all their fields that go through the publish store: publishes and deletes.
 
-use super::execute::{Executed, Request};
+use super::execute::{Executed, Request, register};
 use super::pending::{Outcome, Wait};
 use super::plan::context;
-use super::routes::{Route, RouteKind, RouteSpec};
+use super::routes::{Route, RouteSpec};
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;
@@ -43,8 +43,13 @@ impl Shared {
         let mut waiting = None;
         if let Some(connection) = &live {
             if let Some(kind) = plan.kind_of_route(&command, &sink) {
-                let spec = RouteSpec::of_acks(&command, kind, connection.number, plan.offered);
-                route = Some(self.register(&command, spec, sink)?);
+                let spec = RouteSpec {
+                    command_id: command.command_id().to_string(),
+                    wanted_acks: command.ack_type(),
+                    offered_acks: plan.offered,
+                    ..RouteSpec::new(kind, connection.number)
+                };
+                route = Some(register(&self.routes, spec, sink, || context(&command))?);
             }
             if let Some(awaited) = plan.awaited {
                 waiting = self
@@ -52,9 +57,11 @@ impl Shared {
                     .register(command.command_id(), awaited, connection.number);
             }
         }
+        let may_join = command.is_publish();
         let stored = self.store_and_send(
             wire,
             &outgoing,
+            may_join,
             || context(&bytes),
             |out, sequence| {
                 command = command.clone().set_sequence(sequence);
@@ -123,31 +130,6 @@ impl Shared {
     fn forget_route(&self, route: Option<&Arc<Route>>) {
         if let Some(route) = route {
             self.routes.remove(route);
-        }
-    }
-}
-
-impl RouteSpec {
-    /// The route of a command that brings nothing but acknowledgements.
-    fn of_acks(
-        command: &Command,
-        kind: RouteKind,
-        connection: u64,
-        offered_acks: AckType,
-    ) -> RouteSpec {
-        RouteSpec {
-            kind,
-            connection,
-            command_id: command.command_id().to_string(),
-            sub_id: String::new(),
-            query_id: String::new(),
-            wanted_acks: command.ack_type(),
-            offered_acks,
-            replaces: false,
-            bookmarks: None,
-            ends_with_replay: false,
-            tracked: None,
-            is_retried: false,
         }
     }
 }

@@ -37,8 +37,7 @@ impl Client {
         let mut wire = shared.wire.lock();
         let old = shared.change_stores(context, |stores| stores.publish.replace(store.clone()))?;
         let same = wire.store.replace(store);
-        drop(wire);
-        shared.look_again();
+        shared.unlock(wire);
         drop((old, same));
         Ok(())
     }
