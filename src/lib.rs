@@ -57,26 +57,28 @@ pub use amps_codecs::{
     CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
-pub use amps_core::OutgoingCommand;
 pub use amps_core::bookmark;
 pub use amps_core::{
     AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
     BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
     Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error,
-    ErrorContext, ExponentialDelayStrategy, FailedResubscribeHandler, FileStoreOptions,
-    FixedDelayStrategy, HandlerOutcome, IpProtocol, ListenerId, Logged, LoggedBookmarkStore,
-    LogonOptions, MemoryBookmarkStore, MemoryPublishStore, MemorySubscriptionManager, Message,
-    MessageStream, MmapBookmarkStore, OofReason, Options, OutgoingCommand, PublishResizeHandler,
-    PublishStore, ReconnectDelayStrategy, Result, RingBookmarkStore, SalvageReport, ServerChooser,
-    StoredCommand,
+    ErrorContext, FailedResubscribeHandler, HandlerOutcome, IpProtocol, ListenerId, Logged,
+    LogonOptions, MemorySubscriptionManager, Message, MessageStream, OofReason, Options,
+    OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
+    SubscriptionHandler, SubscriptionManager, TimeoutIter, TlsConfig, TlsVersion,
+    TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
-    DefaultServerChooser, StreamCanceller, SubscriptionHandler, SubscriptionManager, SyncPolicy,
-    TimeoutIter, TlsConfig, TlsVersion, TrackedSubscription, Transport, TransportOptions,
-    VersionInfo, WeakClient,
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
+    ServerChooser,
 };
-pub use amps_stores::BookmarkFileOptions;
-pub use amps_stores::FilePublishStore;
+pub use amps_stores::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
+pub use amps_stores::{
+    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+};
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
 #[cfg(doctest)]
