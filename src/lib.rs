@@ -59,13 +59,15 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
-    CMessageHandler, CText, Client, Command, CommandType, ConnectionInfo, ConnectionState,
-    DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome, IpProtocol, ListenerId,
-    LogonOptions, Message, MessageStream, OofReason, Options, Result, StreamCanceller, TimeoutIter,
-    TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
+    BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
+    Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error,
+    ErrorContext, FailedResubscribeHandler, HandlerOutcome, IpProtocol, ListenerId, Logged,
+    LogonOptions, MemorySubscriptionManager, Message, MessageStream, OofReason, Options,
+    OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
+    SubscriptionHandler, SubscriptionManager, TimeoutIter, TlsConfig, TlsVersion,
+    TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
-pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
     ServerChooser,
