@@ -3,12 +3,13 @@
 use super::Session;
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
-use crate::filter::{Filter, OrderBy};
+use crate::filter::{Filter, OrderBy, Projection};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::sow::{Sow, is_key_text};
 use crate::topic::{Pattern, is_reserved};
+use amps_core::CommandType;
 use amps_core::protocol::Field;
 use std::collections::HashSet;
 
@@ -31,11 +32,11 @@ impl Criteria {
         let filter = read_filter(engine, type_at, request)?;
         if let Some(filter) = &filter
             && !filter.expression().is_deterministic()
-            && (wanted.oof || wanted.is_paginated())
+            && (wanted.oof || wanted.is_paginated() || wanted.projection.is_some())
         {
             return Err(Refusal::new(
                 text::BAD_FILTER,
-                "with oof or pages a filter must depend on the message alone",
+                "with oof, pages or groups a filter must depend on the message alone",
             ));
         }
         if request.has(Field::Bookmark) {
@@ -43,6 +44,9 @@ impl Criteria {
                 text::INVALID_BOOKMARK,
                 "bookmarks are not supported",
             ));
+        }
+        if let Some(projection) = &wanted.projection {
+            check_projection(engine, type_at, &pattern, projection, request.command)?;
         }
         match &pattern {
             Pattern::Regex(_) if wanted.skip_n.is_some() => Err(Refusal::new(
@@ -65,6 +69,38 @@ impl Criteria {
             pattern,
             filter,
         })
+    }
+}
+
+/// Groups are made of the records of one topic, or by a query of the messages in a queue
+/// (`broker-behaviour §12`).
+fn check_projection(
+    engine: &Engine,
+    type_at: usize,
+    pattern: &Pattern,
+    projection: &Projection,
+    command: CommandType,
+) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Err(Refusal::new(
+            text::INVALID_OPTIONS,
+            "groups are made of one topic",
+        ));
+    };
+    if !projection.suits(engine.topics.message_type(type_at)) {
+        return Err(Refusal::new(
+            text::INVALID_OPTIONS,
+            "messages of this type cannot be made of these fields",
+        ));
+    }
+    let at = engine.topics.find(type_at, name);
+    match at.map(|at| engine.topics.at(at)) {
+        Some(topic) if topic.sow.is_some() => Ok(()),
+        Some(topic) if topic.queue.is_some() && !command.is_subscribe() => Ok(()),
+        _ => Err(Refusal::new(
+            text::INVALID_TOPIC,
+            "the topic keeps no records to make groups of",
+        )),
     }
 }
 

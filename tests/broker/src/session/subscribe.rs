@@ -161,6 +161,12 @@ impl Session {
                 format!("subscription {}", String::from_utf8_lossy(id)),
             ));
         }
+        if used.projection.is_some() || criteria.wanted.projection.is_some() {
+            return Err(Refusal::new(
+                text::INVALID_OPTIONS,
+                "an aggregated subscription is not replaced, nor does it replace",
+            ));
+        }
         let keeps_paging =
             criteria.wanted.is_paginated() && *used.topic == *request.text(Field::Topic);
         if used.page.is_some() && !keeps_paging {
@@ -218,6 +224,7 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
+            projection: wanted.projection,
             backlog,
             had,
             since: engine.topics.tick(),

@@ -5,6 +5,7 @@
 
 mod change;
 mod conflator;
+mod groups;
 mod known;
 mod listener;
 mod news;

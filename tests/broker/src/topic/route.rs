@@ -73,6 +73,8 @@ impl Route {
             let mut told = SmallVec::<[News<'_>; 2]>::new();
             if verdict == Verdict::Page {
                 listener.turn_page(change, |news| told.push(news));
+            } else if verdict == Verdict::Groups {
+                listener.regroup(change, |news| told.push(news));
             } else {
                 let whole = whole && listener.conflator.is_none();
                 told.extend(listener.news(verdict, change, whole));

@@ -4,7 +4,7 @@ use super::known::Had;
 use super::news::{News, Reason};
 use super::pattern::Pattern;
 use crate::engine::Identity;
-use crate::filter::{Extractor, Filter, OrderBy, Select};
+use crate::filter::{Extractor, Filter, OrderBy, Projection, Select};
 use crate::message_type::MessageType;
 use crate::sow::Record;
 use std::borrow::Cow;
@@ -37,6 +37,8 @@ pub(crate) struct Subscription {
     pub(crate) sow_key: bool,
     /// At most one update per record and interval.
     pub(crate) conflation: Option<Conflation>,
+    /// One record for each group of records.
+    pub(crate) projection: Option<Projection>,
     /// Only a page of the records.
     pub(crate) page: Option<Page>,
     /// The most unacknowledged messages that it may have of a queue.
@@ -120,6 +122,7 @@ impl Subscription {
             timestamp: false,
             sow_key: true,
             conflation: None,
+            projection: None,
             page: None,
             backlog,
             had: Had::Nothing,
