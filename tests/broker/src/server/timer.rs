@@ -34,6 +34,16 @@ pub(crate) enum Task {
         /// The subscription, by its place in the order of all things.
         since: u64,
     },
+    /// Look after the replays of a connection: a range may end.
+    Replay {
+        /// The connection.
+        connection: u64,
+    },
+    /// Tell the bookmark subscriptions of a connection what is safe.
+    Safe {
+        /// The connection.
+        connection: u64,
+    },
     /// Acknowledge what a connection has published.
     Acks {
         /// The connection.

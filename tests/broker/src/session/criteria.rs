@@ -9,6 +9,7 @@ use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::sow::{Sow, is_key_text};
 use crate::topic::{Pattern, is_reserved};
+use crate::txlog::Range;
 use amps_core::protocol::Field;
 use std::collections::HashSet;
 
@@ -17,6 +18,8 @@ pub(super) struct Criteria {
     pub(super) wanted: Wanted,
     pub(super) pattern: Pattern,
     pub(super) filter: Option<Filter>,
+    /// Which part of the log, if that is asked for.
+    pub(super) range: Option<Range>,
 }
 
 impl Criteria {
@@ -38,12 +41,7 @@ impl Criteria {
                 "with oof or pages a filter must depend on the message alone",
             ));
         }
-        if request.has(Field::Bookmark) {
-            return Err(Refusal::new(
-                text::INVALID_BOOKMARK,
-                "bookmarks are not supported",
-            ));
-        }
+        let range = read_range(request)?;
         match &pattern {
             Pattern::Regex(_) if wanted.skip_n.is_some() => Err(Refusal::new(
                 text::INVALID_OPTIONS,
@@ -60,6 +58,7 @@ impl Criteria {
             wanted,
             pattern,
             filter,
+            range,
         })
     }
 }
@@ -111,6 +110,17 @@ pub(super) fn read_filter(
         return Err(bad(&"messages of this type have no fields"));
     }
     Ok(Some(parsed))
+}
+
+/// The bookmark, if there is one; an empty one is none.
+fn read_range(request: &Request<'_>) -> Result<Option<Range>, Refusal> {
+    let bookmark = request.text(Field::Bookmark);
+    if bookmark.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    Range::parse(&bookmark)
+        .map(Some)
+        .map_err(|problem| Refusal::new(text::INVALID_BOOKMARK, problem))
 }
 
 /// The order of a result, if one is asked for.

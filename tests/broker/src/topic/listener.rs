@@ -26,7 +26,7 @@ pub(crate) struct Listener {
 
 /// What a change means to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is none of its business.
     Silent,
     /// There is a message, to be sent with all its fields or only with those that changed.
@@ -38,7 +38,7 @@ pub(super) enum Verdict {
 }
 
 impl Listener {
-    pub(super) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
+    pub(crate) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
         let sow = topic.sow.as_ref();
         let conflator = subscription
             .conflation
@@ -128,7 +128,7 @@ impl Listener {
     }
 
     /// Decides what a change means (`broker-behaviour §4, §5`).
-    pub(super) fn judge(&self, change: &Change<'_>) -> Verdict {
+    pub(crate) fn judge(&self, change: &Change<'_>) -> Verdict {
         if self.window.is_some() {
             return Verdict::Page;
         }
@@ -160,7 +160,7 @@ impl Listener {
     }
 
     /// What the client is told. `whole` asks for all fields in any case.
-    pub(super) fn news<'c>(
+    pub(crate) fn news<'c>(
         &self,
         verdict: Verdict,
         change: &'c Change<'_>,
@@ -209,6 +209,7 @@ impl Listener {
             key: Cow::Borrowed(change.key),
             correlation_id: Cow::Borrowed(correlation_id),
             processed: change.processed,
+            bookmark: None,
         })
     }
 

@@ -14,10 +14,10 @@ mod subscription;
 mod window;
 mod write;
 
-pub(crate) use change::{Event, Seen};
+pub(crate) use change::{Change, Event, Seen};
 pub(crate) use known::{Had, Known};
-pub(crate) use listener::Listener;
-pub(crate) use news::{Addressees, Reason};
+pub(crate) use listener::{Listener, Verdict};
+pub(crate) use news::{Addressees, Parcels, Reason};
 pub(crate) use pattern::Pattern;
 pub(crate) use route::{Outlet, Routes};
 pub(crate) use subscription::{Conflation, Page, Subscription};
@@ -30,6 +30,7 @@ use crate::error::BrokerError;
 use crate::message_type::MessageType;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
+use crate::txlog::LoggedTopics;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -43,10 +44,12 @@ pub(crate) struct Topic {
     pub(crate) routes: Routes,
     /// How many messages were published and accepted.
     pub(crate) published: u64,
+    /// What is done to it goes into the transaction log.
+    pub(crate) logged: bool,
     /// Its place among the topics.
     pub(crate) at: usize,
     /// The place of its message type.
-    type_at: usize,
+    pub(crate) type_at: usize,
 }
 
 impl Topic {
@@ -72,6 +75,7 @@ pub(crate) struct Topics {
     index: Vec<FxHashMap<Box<[u8]>, usize>>,
     standing: Vec<Standing>,
     entitlements: Entitlements,
+    logged: LoggedTopics,
     /// Counts messages and subscriptions.
     clock: u64,
 }
@@ -86,6 +90,7 @@ impl Topics {
         message_types: &[NamedType],
         configured: &[TopicConfig],
         entitlements: Entitlements,
+        logged: LoggedTopics,
     ) -> Result<Topics, BrokerError> {
         let mut topics = Topics {
             types: message_types
@@ -94,6 +99,7 @@ impl Topics {
                 .collect(),
             index: message_types.iter().map(|_| FxHashMap::default()).collect(),
             entitlements,
+            logged,
             ..Topics::default()
         };
         for config in configured {
@@ -136,6 +142,7 @@ impl Topics {
             sow: None,
             routes: Routes::default(),
             published: 0,
+            logged: self.logged.has(name),
             at,
             type_at,
         };
@@ -184,6 +191,11 @@ impl Topics {
             Some(at) => at,
             None => self.create(type_at, name),
         }
+    }
+
+    /// True if the topic of this name is logged, or would be if it existed.
+    pub(crate) fn is_logged(&self, name: &[u8]) -> bool {
+        self.logged.has(name)
     }
 
     /// Every topic, the configured ones first.
@@ -246,6 +258,23 @@ impl Topics {
                 Grant::Nothing => {}
                 grant => topic.attach(connection, subscription, grant),
             }
+        }
+    }
+
+    /// What a subscription makes of the messages of a topic; `None` if it is not its topic or its
+    /// owner may not read it.
+    pub(crate) fn listener(
+        &self,
+        subscription: &Arc<Subscription>,
+        topic: &Topic,
+    ) -> Option<Listener> {
+        if !subscription.pattern.matches(&topic.name) {
+            return None;
+        }
+        let owner = &subscription.owner;
+        match self.entitlements.grant(owner, &topic.name, Access::Read) {
+            Grant::Nothing => None,
+            grant => Some(Listener::new(subscription, grant, topic)),
         }
     }
 

@@ -5,6 +5,7 @@ use super::listener::{Listener, Verdict};
 use super::news::{Addressees, News, Parcels};
 use super::subscription::Subscription;
 use crate::server::{Connection, Task, Timers, Wakes};
+use crate::txlog::Log;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::time::Instant;
 pub(crate) struct Outlet<'e> {
     pub(crate) wakes: &'e mut Wakes,
     pub(crate) timers: &'e mut Timers,
+    pub(crate) log: &'e mut Log,
 }
 
 /// The subscriptions of one connection that match one topic.

@@ -33,6 +33,8 @@ pub(crate) struct Subscription {
     pub(crate) oof: bool,
     /// Say when each message was processed.
     pub(crate) timestamp: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
     /// Say which record each message belongs to.
     pub(crate) sow_key: bool,
     /// At most one update per record and interval.
@@ -80,6 +82,7 @@ impl Subscription {
             key: Cow::Borrowed(&record.key),
             correlation_id: Cow::Borrowed(&record.correlation_id),
             processed: Some(record.updated),
+            bookmark: None,
         })
     }
 }

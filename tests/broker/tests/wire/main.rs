@@ -15,6 +15,8 @@ mod peer;
 mod publish;
 mod query;
 mod replace;
+mod replay;
 mod robustness;
 mod subscribe;
+mod transaction_log;
 mod write_acks;
