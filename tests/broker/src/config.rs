@@ -29,6 +29,7 @@ pub struct TopicConfig {
     message_type: String,
     keys: Keys,
     expiration: Option<Duration>,
+    logged: bool,
 }
 
 /// Where the keys of records come from.
@@ -51,6 +52,7 @@ impl TopicConfig {
             message_type: "json".to_owned(),
             keys: Keys::Fields(keys.into_iter().map(Into::into).collect()),
             expiration: None,
+            logged: false,
         }
     }
 
@@ -61,6 +63,7 @@ impl TopicConfig {
             message_type: "json".to_owned(),
             keys: Keys::Explicit,
             expiration: None,
+            logged: false,
         }
     }
 
@@ -80,6 +83,18 @@ impl TopicConfig {
         // No lifetime is one without end.
         self.expiration = Some(lifetime.into().unwrap_or_default());
         self
+    }
+
+    /// Keeps what is published to the topic, and deleted from it, in the transaction log, as
+    /// [`Builder::logged_topic`](crate::Builder::logged_topic) does.
+    #[must_use]
+    pub fn logged(mut self) -> TopicConfig {
+        self.logged = true;
+        self
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -122,6 +137,16 @@ impl NamedType {
     }
 }
 
+/// What is refused that is allowed otherwise: where versions or chapters of the documentation
+/// differ (`broker-behaviour §13`).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Strict {
+    /// A bookmark subscription to a topic that is not logged.
+    pub(crate) bookmarks_need_a_log: bool,
+    /// A bookmark on a subscription to deltas.
+    pub(crate) no_bookmarks_with_deltas: bool,
+}
+
 /// Everything that is settled when a broker starts.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -129,16 +154,46 @@ pub(crate) struct Settings {
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
     pub(crate) queues: Vec<QueueConfig>,
+    /// Names and patterns of topics that are logged, beside those that say it themselves.
+    pub(crate) logged: Vec<String>,
+    /// Every topic is logged.
+    pub(crate) log_everything: bool,
+    pub(crate) strict: Strict,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
     pub(crate) entitle: Option<Arc<Entitle>>,
-    /// Set if persisted acknowledgements are conflated.
+    /// How persisted acknowledgements are conflated, if that is said.
     pub(crate) ack_conflation: Option<Duration>,
-    pub(crate) unique_client_names: bool,
+    /// Whether client names are unique, if that is said.
+    pub(crate) unique_client_names: Option<bool>,
     pub(crate) output_limit: usize,
     pub(crate) heartbeat_tolerance: u32,
     pub(crate) record_frames: bool,
 }
+
+impl Settings {
+    /// True if some topic is logged.
+    pub(crate) fn has_log(&self) -> bool {
+        self.log_everything
+            || !self.logged.is_empty()
+            || !self.queues.is_empty()
+            || self.topics.iter().any(TopicConfig::is_logged)
+    }
+
+    /// How persisted acknowledgements are conflated; `None` if each write has one of its own.
+    pub(crate) fn ack_conflation(&self) -> Option<Duration> {
+        let default = self.has_log().then_some(ACK_CONFLATION);
+        self.ack_conflation.or(default)
+    }
+
+    /// Whether only one connection may bear a name.
+    pub(crate) fn has_unique_client_names(&self) -> bool {
+        self.unique_client_names.unwrap_or(self.has_log())
+    }
+}
+
+/// AMPS takes a second; tests would rather not wait so long.
+pub(crate) const ACK_CONFLATION: Duration = Duration::from_millis(10);
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -157,11 +212,14 @@ impl Default for Settings {
             .to_vec(),
             topics: Vec::new(),
             queues: Vec::new(),
+            logged: Vec::new(),
+            log_everything: false,
+            strict: Strict::default(),
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
             entitle: None,
             ack_conflation: None,
-            unique_client_names: false,
+            unique_client_names: None,
             output_limit: 256 << 20,
             heartbeat_tolerance: 3,
             record_frames: false,

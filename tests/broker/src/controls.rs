@@ -85,6 +85,17 @@ impl State<'_> {
             .filter_map(|topic| topic.queue.as_deref())
     }
 
+    /// How many publishes and deletes are in the transaction log.
+    pub fn log_len(&self) -> u64 {
+        self.engine.log.end()
+    }
+
+    /// How many bytes wait to be written to the clients of this name.
+    pub fn output_waiting(&self, client_name: &str) -> usize {
+        let connections = self.engine.named(client_name);
+        connections.iter().map(|one| one.waiting()).sum()
+    }
+
     fn subscriptions(&self) -> impl Iterator<Item = &crate::topic::Subscription> {
         self.engine
             .clients
@@ -206,6 +217,23 @@ impl Broker {
         self.look(|state| state.expired_count(queue))
     }
 
+    /// How many publishes and deletes are in the transaction log.
+    pub fn log_len(&self) -> u64 {
+        self.look(|state| state.log_len())
+    }
+
+    /// Waits until this many publishes and deletes are in the transaction log.
+    #[must_use]
+    pub fn wait_for_log_len(&self, count: u64, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.log_len() >= count)
+    }
+
+    /// How many bytes wait to be written to the clients of this name. For a bookmark
+    /// subscription whose client does not read, that stays little.
+    pub fn output_waiting(&self, client_name: &str) -> usize {
+        self.look(|state| state.output_waiting(client_name))
+    }
+
     /// Every frame that clients of this name sent, the logon included, without their lengths;
     /// also of connections that have ended. Empty unless
     /// [`record_frames`](crate::Builder::record_frames) is set.
@@ -258,6 +286,34 @@ impl Broker {
     pub fn fail_next_writes(&self, topic: &str, count: u64, reason: &str) {
         self.shared
             .turn(|engine| engine.fail_writes(topic, count, reason));
+    }
+
+    /// Holds back `persisted` acknowledgements, those of publishes as well as those of bookmark
+    /// subscriptions, until [`Broker::release_persisted_acks`]. Everything else goes on; a logon
+    /// is told the truth.
+    pub fn hold_persisted_acks(&self) {
+        self.shared.turn(|engine| engine.acks_held = true);
+    }
+
+    /// Sends the `persisted` acknowledgements that were held back, and holds back no more.
+    pub fn release_persisted_acks(&self) {
+        self.shared.turn(|engine| {
+            engine.acks_held = false;
+            engine.tell_persisted();
+        });
+    }
+
+    /// Refuses the next `count` logons with this reason, which ends their connections. Replaces
+    /// what was said before; 0 ends it.
+    pub fn refuse_logons(&self, count: u64, reason: &str) {
+        self.shared
+            .turn(|engine| engine.logon_faults.refuse(count, reason));
+    }
+
+    /// Lets each logon that comes from now on wait this long before it is looked at; zero ends
+    /// it. What its client sends after it waits as well.
+    pub fn delay_logons(&self, delay: Duration) {
+        self.shared.turn(|engine| engine.logon_faults.delay = delay);
     }
 
     /// Sends bytes to a client as they are, be they frames or not; says to how many connections.

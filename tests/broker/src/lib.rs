@@ -28,7 +28,10 @@
 //! - Out-of-focus messages for the four reasons; replacing any subscription, with the difference
 //!   between the results; deltas published and subscribed to; conflation of updates.
 //! - The acknowledgements of all these, persisted ones conflated if that is
-//!   [switched on](Builder::conflate_acks).
+//!   [switched on](Builder::conflate_acks) or there is a transaction log.
+//! - A [transaction log](Builder::logged_topic): subscriptions that begin at a bookmark, a list, a
+//!   time, in a range, and go on with what is published later; duplicates are dropped; a logon is
+//!   told the last sequence number. A replay goes at the pace of its reader.
 //! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
 //!
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
@@ -38,8 +41,9 @@
 //!
 //! | left out | what a client sees |
 //! |---|---|
-//! | bookmarks, replay, history, the transaction log, `rate`, `pause`, `resume` | `invalid bookmark`; an option: `invalid options` |
-//! | duplicates by sequence number | none: each message counts |
+//! | history: a query as of a bookmark other than "now" | on `sow` it is ignored, else `invalid bookmark` |
+//! | `rate`, `pause`, `resume` | `invalid options` |
+//! | conflation of what is read from the log | `invalid options` |
 //! | `projection` and `grouping`, views, conflated topics, `conflation=auto` | `invalid options`; no such topics |
 //! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
@@ -98,6 +102,23 @@
 //!   `sow_keys`, left out records, the client does not know these, but still what it knew before.
 //! - Of a page, first what leaves is told, then what enters.
 //!
+//! The transaction log:
+//! - It is in memory, from the beginning of the broker to its end; nothing is ever dropped.
+//! - A publish that is refused is not a duplicate when it comes again. A client without a name is
+//!   not recognized, so nothing that it sends is a duplicate. A delete of something that is not
+//!   logged uses up its sequence number too.
+//! - A list may contain any points, the beginning and times among them. The end of a range that is
+//!   not in the log: `invalid bookmark`. An empty log is called `0` in acknowledgements.
+//! - What a bookmark subscription gets later comes from the log as well, in frames of its own. If
+//!   its client does not read, it waits there, however much that is; `live` is as patient in the
+//!   replay, but not afterwards.
+//! - While a replay is under way its `persisted` acknowledgements speak of the whole log,
+//!   afterwards never of what the client has not been sent.
+//! - `fully_durable` holds back everything until the log is safe up to there.
+//! - A subscription that replaces one with a bookmark, and has none itself, goes on where that one
+//!   was.
+//! - `oof`, pages and conflation do not go with a bookmark: `invalid options`.
+//!
 //! Queries:
 //! - The records of a topic come in the order of their insertion, and in one group for all topics
 //!   of a pattern; an order goes across the topics; a pattern that matches no topic gives an empty
@@ -141,6 +162,7 @@ mod session;
 mod sow;
 mod time;
 mod topic;
+mod txlog;
 
 pub use auth::{Credentials, Logon};
 pub use builder::Builder;

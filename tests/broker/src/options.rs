@@ -34,6 +34,16 @@ pub(crate) fn items(list: &[u8]) -> Vec<Item> {
         .collect()
 }
 
+/// Where to start if none of the bookmarks is found (`broker-behaviour §7`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum NotFound {
+    #[default]
+    Now,
+    Epoch,
+    /// Nowhere: the command is refused.
+    Fail,
+}
+
 /// What the options of a subscription or a query ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
@@ -45,6 +55,14 @@ pub(crate) struct Wanted {
     pub(crate) no_sow_key: bool,
     /// The topic is a name, whatever characters it has.
     pub(crate) literal_topic: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
+    /// After a replay, do not wait for the client to read, nor for the log.
+    pub(crate) live: bool,
+    /// Deliver only what is safe everywhere.
+    pub(crate) fully_durable: bool,
+    /// Where to start if none of the bookmarks is found.
+    pub(crate) not_found: NotFound,
     /// The most records to send.
     pub(crate) top_n: Option<u64>,
     /// How many records to skip before that.
@@ -70,14 +88,7 @@ pub(crate) struct Wanted {
 }
 
 /// Options that AMPS has and this broker has not.
-const KNOWN: &[&str] = &[
-    "bookmark_not_found",
-    "fully_durable",
-    "pause",
-    "rate",
-    "rate_max_gap",
-    "resume",
-];
+const KNOWN: &[&str] = &["pause", "rate", "rate_max_gap", "resume"];
 
 impl Wanted {
     /// Reads the options of the commands that subscribe or query (`commands §3`).
@@ -129,9 +140,19 @@ impl Wanted {
                 }
                 self.max_backlog = Some(number);
             }
-            // These change nothing: deltas have their keys anyway, and no topic is logged.
+            ("bookmark", None) if subscribes => self.bookmark = true,
+            ("live", None) if subscribes => self.live = true,
+            ("fully_durable", None) if subscribes => self.fully_durable = true,
+            ("bookmark_not_found", Some(value)) if subscribes => {
+                self.not_found = match value {
+                    "now" => NotFound::Now,
+                    "epoch" => NotFound::Epoch,
+                    "fail" => NotFound::Fail,
+                    _ => return Err(bad(item, &"none of now, epoch, fail")),
+                };
+            }
+            // This changes nothing: deltas have their keys anyway.
             ("send_keys", None) if queries || deltas => {}
-            ("bookmark" | "live", None) if subscribes => {}
             (name, _) if KNOWN.contains(&name) => {
                 return Err(bad(item, &"it is not supported"));
             }

@@ -1,11 +1,11 @@
 //! What subscribers say about the messages that they got.
 
-use super::bookmark::Bookmark;
 use super::config::Delivery;
 use super::entry::{Entry, Place};
 use super::{End, Queue};
 use crate::entitlement::Grant;
 use crate::filter::Filter;
+use crate::txlog::Bookmark;
 use std::time::Instant;
 
 /// What is to happen to a message.

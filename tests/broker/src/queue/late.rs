@@ -1,6 +1,6 @@
 //! Acknowledgements that came before their message.
 
-use super::bookmark::Bookmark;
+use crate::txlog::Bookmark;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

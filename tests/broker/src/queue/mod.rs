@@ -5,7 +5,6 @@
 //! how many there are.
 
 mod acknowledge;
-mod bookmark;
 mod config;
 mod consumer;
 mod entry;
@@ -15,7 +14,6 @@ mod subscribing;
 mod tests;
 
 pub(crate) use acknowledge::{Answer, By};
-pub(crate) use bookmark::{Bookmark, Bookmarks};
 pub use config::{Delivery, Fairness, LeaseOwner, QueueConfig};
 pub(crate) use entry::Entry;
 
@@ -24,6 +22,7 @@ use crate::message_type::MessageType;
 use crate::sow::Record;
 use crate::time::now_micros;
 use crate::topic::Subscription;
+use crate::txlog::Bookmark;
 use consumer::{Consumer, choose};
 use entry::{Lease, Place, priority_of};
 use late::LateAcks;

@@ -30,7 +30,7 @@ impl Case {
         self.sequence += 1;
         let record = Record {
             key: Box::default(),
-            payload: payload.into(),
+            payload: payload.as_bytes().to_vec().into(),
             correlation_id: Vec::new(),
             updated: 1,
             version: 0,

@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::BrokerError;
 use listener::Listener;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +50,18 @@ impl Shared {
             connection.flush();
         }
         result
+    }
+
+    /// Lets the replays of a connection go on for a bit; see [`crate::txlog::Replays`].
+    fn refill(&self, connection: u64) {
+        let mut engine = self.engine.lock();
+        engine.replay(connection);
+        let wakes = self.settle(&mut engine);
+        // A long replay takes the lock again and again: others come between.
+        MutexGuard::unlock_fair(engine);
+        for connection in wakes {
+            connection.flush();
+        }
     }
 
     /// Tells those who wait for the engine that it may have changed; what is to be flushed is

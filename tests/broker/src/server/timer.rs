@@ -39,6 +39,16 @@ pub(crate) enum Task {
         /// The place of the queue.
         topic: usize,
     },
+    /// Look after the replays of a connection: a range may end.
+    Replay {
+        /// The connection.
+        connection: u64,
+    },
+    /// Tell the bookmark subscriptions of a connection what is safe.
+    Safe {
+        /// The connection.
+        connection: u64,
+    },
     /// Acknowledge what a connection has published.
     Acks {
         /// The connection.

@@ -9,6 +9,7 @@ use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::sow::{Sow, is_key_text};
 use crate::topic::{Pattern, is_reserved};
+use crate::txlog::Range;
 use amps_core::CommandType;
 use amps_core::protocol::Field;
 use std::collections::HashSet;
@@ -18,6 +19,8 @@ pub(super) struct Criteria {
     pub(super) wanted: Wanted,
     pub(super) pattern: Pattern,
     pub(super) filter: Option<Filter>,
+    /// Which part of the log, if that is asked for.
+    pub(super) range: Option<Range>,
 }
 
 impl Criteria {
@@ -39,35 +42,36 @@ impl Criteria {
                 "with oof, pages or groups a filter must depend on the message alone",
             ));
         }
-        if request.has(Field::Bookmark) {
-            return Err(Refusal::new(
-                text::INVALID_BOOKMARK,
-                "bookmarks are not supported",
-            ));
-        }
+        let range = read_range(request)?;
+        let pattern = match &range {
+            // With a bookmark, a queue is no more than its topics in the log.
+            Some(_) if request.command.is_subscribe() => engine.topics.behind(type_at, pattern),
+            _ => pattern,
+        };
         if let Some(projection) = &wanted.projection {
             check_projection(engine, type_at, &pattern, projection, request.command)?;
         }
         match &pattern {
-            Pattern::Regex(_) if wanted.skip_n.is_some() => Err(Refusal::new(
+            Pattern::Regex(_) | Pattern::Names(_) if wanted.skip_n.is_some() => Err(Refusal::new(
                 text::INVALID_OPTIONS,
                 "there are no pages of several topics",
             )),
             Pattern::Literal(name) => {
                 let at = engine.topics.find(type_at, name);
                 let topic = at.map(|at| engine.topics.at(at));
-                if topic.is_some_and(|topic| topic.queue.is_some()) {
+                if range.is_none() && topic.is_some_and(|topic| topic.queue.is_some()) {
                     check_queue(&wanted, filter.as_ref())
                 } else {
                     check_conflation(&wanted, topic.and_then(|topic| topic.sow.as_ref()))
                 }
             }
-            Pattern::Regex(_) => Ok(()),
+            Pattern::Regex(_) | Pattern::Names(_) => Ok(()),
         }?;
         Ok(Criteria {
             wanted,
             pattern,
             filter,
+            range,
         })
     }
 }
@@ -168,6 +172,17 @@ pub(super) fn read_filter(
         return Err(bad(&"messages of this type have no fields"));
     }
     Ok(Some(parsed))
+}
+
+/// The bookmark, if there is one; an empty one is none.
+fn read_range(request: &Request<'_>) -> Result<Option<Range>, Refusal> {
+    let bookmark = request.text(Field::Bookmark);
+    if bookmark.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    Range::parse(&bookmark)
+        .map(Some)
+        .map_err(|problem| Refusal::new(text::INVALID_BOOKMARK, problem))
 }
 
 /// The order of a result, if one is asked for.

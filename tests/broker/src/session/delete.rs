@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::criteria::{check_keeps_records, read_filter, read_keys, read_topic};
+use super::sequence::Known;
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
@@ -10,6 +11,7 @@ use crate::options;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Event, Pattern, Seen, Topic};
+use crate::txlog::{Entry, Event as Logged};
 use amps_core::AckType;
 use amps_core::protocol::Field;
 
@@ -30,16 +32,24 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        let known = self.recognize(engine, request);
         if let Some(at) = self.queue_of(engine, type_at, request) {
-            return self.answer_messages(engine, type_at, at, request);
+            return self.answer_messages(engine, type_at, at, request, &known);
         }
         let pattern = read_topic(request, false)?;
         let doomed = read_doomed(engine, type_at, request)?;
         check_keeps_records(engine, type_at, &pattern)?;
         self.check_entitled(engine, &pattern, Access::Write)?;
-        let counters = self.delete(engine, type_at, &pattern, &doomed, request.payload)?;
+        let counters = match known {
+            Known::Duplicate(_) => Counters {
+                deleted: Some(0),
+                ..Counters::default()
+            },
+            _ => self.delete(engine, type_at, &pattern, &doomed, request.payload, &known)?,
+        };
+        let sequence = Session::sequence_to_acknowledge(request, &known);
         let by_filter = matches!(doomed, Doomed::Matching(_));
-        self.deleted(engine, request, counters, by_filter);
+        self.deleted(engine, request, counters, by_filter, sequence);
         Ok(())
     }
 
@@ -50,6 +60,7 @@ impl Session {
         request: &Request<'_>,
         counters: Counters,
         by_filter: bool,
+        sequence: Option<u64>,
     ) {
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
@@ -61,7 +72,7 @@ impl Session {
                 continue;
             }
             if kind == Kind::Persisted {
-                self.written(engine, request, kind);
+                self.written(engine, request, kind, sequence);
                 continue;
             }
             let ack = Ack {
@@ -82,6 +93,7 @@ impl Session {
         pattern: &Pattern,
         doomed: &Doomed,
         data: &[u8],
+        known: &Known,
     ) -> Result<Counters, Refusal> {
         let who = engine.identity(self.connection.id());
         let mut counters = Counters::default();
@@ -98,6 +110,7 @@ impl Session {
             let name = engine.topics.at(*at).name.clone();
             engine.check_fault(&name)?;
         }
+        self.log_delete(engine, &found, known)?;
         let (topics, mut outlet) = engine.delivering();
         let mut deleted = 0;
         for (at, keys) in found {
@@ -107,7 +120,35 @@ impl Session {
             }
         }
         counters.deleted = Some(deleted);
+        engine.follow_log();
         Ok(counters)
+    }
+
+    /// Logs the delete, if it concerns a logged topic, be there records to delete or not.
+    fn log_delete(
+        &self,
+        engine: &mut Engine,
+        found: &[(usize, Vec<Box<[u8]>>)],
+        known: &Known,
+    ) -> Result<(), Refusal> {
+        let logged = found
+            .iter()
+            .filter(|(at, _)| engine.topics.at(*at).logged)
+            .collect::<Vec<_>>();
+        if let (Some(bookmark), false) = (known.bookmark(), logged.is_empty()) {
+            let records = logged
+                .into_iter()
+                .flat_map(|(at, keys)| keys.iter().map(|key| (*at, key.clone())))
+                .collect();
+            let processed = engine.log.clock();
+            engine.log.append(Entry {
+                bookmark,
+                processed,
+                event: Logged::Delete(records),
+            })?;
+        }
+        self.note_written(engine, known);
+        Ok(())
     }
 }
 

@@ -3,13 +3,15 @@
 
 use super::Session;
 use super::criteria::read_filter;
+use super::sequence::Known;
 use crate::ack::Counters;
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
 use crate::options;
-use crate::queue::{Answer, Bookmark, By};
+use crate::queue::{Answer, By};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::txlog::Bookmark;
 use amps_core::protocol::Field;
 use std::time::Instant;
 
@@ -33,6 +35,7 @@ impl Session {
         type_at: usize,
         at: usize,
         request: &Request<'_>,
+        known: &Known,
     ) -> Result<(), Refusal> {
         let answer = read_answer(request)?;
         let who = engine.identity(self.connection.id());
@@ -54,7 +57,9 @@ impl Session {
         };
         let mut counters = Counters::default();
         let mut effective = 0;
-        if let Some(queue) = engine.topics.queue_mut(at) {
+        if !matches!(known, Known::Duplicate(_))
+            && let Some(queue) = engine.topics.queue_mut(at)
+        {
             counters.topic_matches = bookmarks.len() as u64;
             for bookmark in bookmarks {
                 counters.matches += u64::from(queue.has(bookmark));
@@ -67,7 +72,10 @@ impl Session {
         } else {
             effective
         });
-        self.deleted(engine, request, counters, !request.has(Field::Bookmark));
+        self.note_written(engine, known);
+        let by_filter = !request.has(Field::Bookmark);
+        let sequence = Session::sequence_to_acknowledge(request, known);
+        self.deleted(engine, request, counters, by_filter, sequence);
         Ok(())
     }
 }
@@ -117,10 +125,5 @@ fn read_bookmarks(
         return Err(mixed());
     }
     let list = request.text(Field::Bookmark);
-    Bookmark::parse_list(&list).ok_or_else(|| {
-        Refusal::new(
-            text::INVALID_BOOKMARK,
-            format!("{:?}", String::from_utf8_lossy(&list)),
-        )
-    })
+    Bookmark::list(&list).map_err(|problem| Refusal::new(text::INVALID_BOOKMARK, problem))
 }

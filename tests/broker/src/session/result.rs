@@ -194,7 +194,7 @@ fn group<'e>(found: Vec<Found<'e>>, projection: &Projection) -> Vec<(&'e Topic, 
         let inputs = inputs.iter().map(|inputs| &inputs[..]);
         let record = Record {
             key: key.into(),
-            payload: projection.record(&seen(last), inputs),
+            payload: projection.record(&seen(last), inputs).into(),
             correlation_id: Vec::new(),
             updated: last.record.updated,
             version: last.record.version,

@@ -1,6 +1,7 @@
 //! The four commands that subscribe, and `unsubscribe`.
 
 use super::Session;
+use super::bookmark::Wishes;
 use super::criteria::{Criteria, read_order};
 use super::query::Query;
 use crate::ack::{Ack, Counters, Kind};
@@ -25,6 +26,8 @@ struct Entry<'a> {
     /// What it takes the place of.
     replaced: Option<Arc<Subscription>>,
     had: Had,
+    /// It is delivered to from the log.
+    reads_log: bool,
 }
 
 impl Session {
@@ -41,7 +44,7 @@ impl Session {
                 "only a query has an order",
             ));
         }
-        if request.has(Field::TopN) || request.has(Field::SkipN) {
+        if request.has(Field::SkipN) || request.has(Field::TopN) && criteria.range.is_none() {
             return Err(Refusal::new(
                 text::INVALID_OPTIONS,
                 "this limits a query or a replay, and the command is neither",
@@ -50,14 +53,21 @@ impl Session {
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &criteria, request)?;
         let granted = backlog_option(engine, type_at, &criteria);
+        let start = self.start_of(engine, type_at, &criteria, replaced.as_ref(), request)?;
+        let has_bookmark = criteria.range.is_some();
+        let wishes = Wishes {
+            live: criteria.wanted.live,
+            fully_durable: criteria.wanted.fully_durable,
+        };
         let entry = Entry {
             id: &id,
             criteria,
             order: None,
             replaced,
             had: Had::Nothing,
+            reads_log: start.is_some(),
         };
-        self.enter(engine, type_at, request, entry);
+        let added = self.enter(engine, type_at, request, entry);
         let acks = Ack {
             command_id: &request.text(Field::CommandId),
             sub_id: &id,
@@ -79,6 +89,11 @@ impl Session {
             };
             engine.send(&self.connection, |out| ack.write(out));
         }
+        match start {
+            Some(start) => self.replay(engine, type_at, request, wishes, &added, start),
+            None if has_bookmark => self.nothing_to_replay(engine, request, &id),
+            None => {}
+        }
         Ok(())
     }
 
@@ -93,6 +108,22 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
+        let start = self.start_of(engine, type_at, &query.criteria, replaced.as_ref(), request)?;
+        if query
+            .criteria
+            .range
+            .as_ref()
+            .is_some_and(|range| !range.is_now())
+        {
+            return Err(Refusal::new(
+                text::INVALID_BOOKMARK,
+                "the topic has no history",
+            ));
+        }
+        let wishes = Wishes {
+            live: query.criteria.wanted.live,
+            fully_durable: query.criteria.wanted.fully_durable,
+        };
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))
@@ -132,10 +163,14 @@ impl Session {
             order,
             replaced,
             had,
+            reads_log: start.is_some(),
         };
         let added = self.enter(engine, type_at, request, entry);
         if added.oof {
             self.take_back(engine, &added, &known);
+        }
+        if let Some(start) = start {
+            self.replay(engine, type_at, request, wishes, &added, start);
         }
         Ok(())
     }
@@ -193,12 +228,14 @@ impl Session {
             order,
             replaced,
             had,
+            reads_log,
         } = entry;
         let granted = granted_backlog(engine, type_at, &criteria);
         let Criteria {
             wanted,
             pattern,
             filter,
+            range: _,
         } = criteria;
         let backlog = granted.unwrap_or(1);
         let page = page(&wanted, order);
@@ -216,6 +253,7 @@ impl Session {
             no_empties: wanted.no_empties,
             oof: wanted.oof,
             timestamp: wanted.timestamp,
+            bookmark: wanted.bookmark || reads_log,
             sow_key: !wanted.no_sow_key,
             conflation: wanted.conflation.map(|interval| Conflation {
                 interval,
@@ -235,11 +273,13 @@ impl Session {
         // Without a client the connection was taken away; its reader is about to notice.
         if let Some(client) = engine.clients.get_mut(&connection) {
             client.subscriptions.insert(id.into(), added.clone());
-            engine.topics.subscribe(&self.connection, type_at, &added);
+            if !reads_log {
+                engine.topics.subscribe(&self.connection, type_at, &added);
+            }
         }
         // Afterwards, so that a queue finds both and lets the new one keep the leases.
         if let Some(old) = replaced {
-            engine.topics.unsubscribe(connection, &old);
+            engine.unsubscribe(connection, &old);
         }
         added
     }
@@ -267,11 +307,11 @@ impl Session {
                 if let Some(client) = engine.clients.get_mut(&self.connection.id()) {
                     client.subscriptions.clear();
                 }
-                engine.topics.forget(self.connection.id());
+                engine.forget_subscriptions(self.connection.id());
             } else if let Some(client) = engine.clients.get_mut(&self.connection.id())
                 && let Some(ended) = client.subscriptions.remove(id)
             {
-                engine.topics.unsubscribe(self.connection.id(), &ended);
+                engine.unsubscribe(self.connection.id(), &ended);
             }
         }
         self.processed(engine, request);
@@ -281,6 +321,9 @@ impl Session {
 
 /// How many messages of queues a subscription gets at a time, if there are queues among its topics.
 fn granted_backlog(engine: &Engine, type_at: usize, criteria: &Criteria) -> Option<usize> {
+    if criteria.range.is_some() {
+        return None;
+    }
     let asked = criteria.wanted.max_backlog.unwrap_or(1);
     let topics = &engine.topics;
     topics.granted_backlog(type_at, &criteria.pattern, asked)

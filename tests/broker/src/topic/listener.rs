@@ -29,7 +29,7 @@ pub(crate) struct Listener {
 
 /// What a change means to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is none of its business.
     Silent,
     /// There is a message, to be sent with all its fields or only with those that changed.
@@ -43,7 +43,7 @@ pub(super) enum Verdict {
 }
 
 impl Listener {
-    pub(super) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
+    pub(crate) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
         let sow = topic.sow.as_ref();
         let conflator = subscription
             .conflation
@@ -162,7 +162,7 @@ impl Listener {
     }
 
     /// Decides what a change means (`broker-behaviour §4, §5`).
-    pub(super) fn judge(&self, change: &Change<'_>) -> Verdict {
+    pub(crate) fn judge(&self, change: &Change<'_>) -> Verdict {
         if self.window.is_some() {
             return Verdict::Page;
         }
@@ -197,7 +197,7 @@ impl Listener {
     }
 
     /// What the client is told. `whole` asks for all fields in any case.
-    pub(super) fn news<'c>(
+    pub(crate) fn news<'c>(
         &self,
         verdict: Verdict,
         change: &'c Change<'_>,
@@ -246,6 +246,7 @@ impl Listener {
             key: Cow::Borrowed(change.key),
             correlation_id: Cow::Borrowed(correlation_id),
             processed: change.processed,
+            bookmark: None,
         })
     }
 
@@ -318,6 +319,8 @@ impl Listener {
             key: Cow::Owned(key.into()),
             correlation_id: Cow::Borrowed(b""),
             processed: change.processed,
+            // A group is of many messages.
+            bookmark: None,
         };
         match (old, new) {
             (Some(old), Some(new)) if self.subscription.delta => {

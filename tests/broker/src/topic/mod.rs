@@ -16,10 +16,10 @@ mod subscription;
 mod window;
 mod write;
 
-pub(crate) use change::{Event, Seen};
+pub(crate) use change::{Change, Event, Seen};
 pub(crate) use known::{Had, Known};
-pub(crate) use listener::Listener;
-pub(crate) use news::{Addressees, Reason};
+pub(crate) use listener::{Listener, Verdict};
+pub(crate) use news::{Addressees, Parcels, Reason};
 pub(crate) use pattern::Pattern;
 pub(crate) use queueing::Fed;
 pub(crate) use route::{Outlet, Routes};
@@ -34,6 +34,7 @@ use crate::message_type::MessageType;
 use crate::queue::Queue;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
+use crate::txlog::LoggedTopics;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +49,8 @@ pub(crate) struct Topic {
     pub(crate) routes: Routes,
     /// How many messages were published and accepted.
     pub(crate) published: u64,
+    /// What is done to it goes into the transaction log.
+    pub(crate) logged: bool,
     /// Its place among the topics.
     pub(crate) at: usize,
     /// The queue of this name; then nobody listens here.
@@ -57,7 +60,7 @@ pub(crate) struct Topic {
     /// The place of the topic that messages to this one go to: itself, unless it is a queue.
     target: usize,
     /// The place of its message type.
-    type_at: usize,
+    pub(crate) type_at: usize,
 }
 
 impl Topic {
@@ -89,6 +92,7 @@ pub(crate) struct Topics {
     entitlements: Entitlements,
     /// The places of the queues to which something has happened.
     stirred: Vec<usize>,
+    logged: LoggedTopics,
     /// Counts messages and subscriptions.
     clock: u64,
 }
@@ -103,6 +107,7 @@ impl Topics {
         message_types: &[NamedType],
         configured: &[TopicConfig],
         entitlements: Entitlements,
+        logged: LoggedTopics,
     ) -> Result<Topics, BrokerError> {
         let mut topics = Topics {
             types: message_types
@@ -111,6 +116,7 @@ impl Topics {
                 .collect(),
             index: message_types.iter().map(|_| FxHashMap::default()).collect(),
             entitlements,
+            logged,
             ..Topics::default()
         };
         for config in configured {
@@ -153,6 +159,7 @@ impl Topics {
             sow: None,
             routes: Routes::default(),
             published: 0,
+            logged: self.logged.has(name),
             at,
             queue: None,
             feeds: Vec::new(),
@@ -206,6 +213,11 @@ impl Topics {
         }
     }
 
+    /// True if the topic of this name is logged, or would be if it existed.
+    pub(crate) fn is_logged(&self, name: &[u8]) -> bool {
+        self.logged.has(name)
+    }
+
     /// Every topic, the configured ones first.
     pub(crate) fn all(&self) -> &[Topic] {
         &self.all
@@ -225,7 +237,7 @@ impl Topics {
     pub(crate) fn matching(&self, type_at: usize, pattern: &Pattern) -> Vec<usize> {
         match pattern {
             Pattern::Literal(name) => self.find(type_at, name).into_iter().collect(),
-            Pattern::Regex(_) => (0..self.all.len())
+            Pattern::Regex(_) | Pattern::Names(_) => (0..self.all.len())
                 .filter(|&at| {
                     let topic = &self.all[at];
                     topic.type_at == type_at && pattern.matches(&topic.name)
@@ -250,7 +262,7 @@ impl Topics {
     ) {
         let places = match &subscription.pattern {
             Pattern::Literal(name) => vec![self.find_or_create(type_at, name)],
-            Pattern::Regex(_) => {
+            Pattern::Regex(_) | Pattern::Names(_) => {
                 self.standing.push(Standing {
                     connection: connection.clone(),
                     type_at,
@@ -267,6 +279,23 @@ impl Topics {
                 grant => topic.attach(connection, subscription, grant),
             }
             self.stirred.extend(topic.queue.as_ref().map(|_| at));
+        }
+    }
+
+    /// What a subscription makes of the messages of a topic; `None` if it is not its topic or its
+    /// owner may not read it.
+    pub(crate) fn listener(
+        &self,
+        subscription: &Arc<Subscription>,
+        topic: &Topic,
+    ) -> Option<Listener> {
+        if !subscription.pattern.matches(&topic.name) {
+            return None;
+        }
+        let owner = &subscription.owner;
+        match self.entitlements.grant(owner, &topic.name, Access::Read) {
+            Grant::Nothing => None,
+            grant => Some(Listener::new(subscription, grant, topic)),
         }
     }
 

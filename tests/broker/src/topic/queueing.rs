@@ -9,12 +9,14 @@ use super::{Topics, is_reserved};
 use crate::config::NamedType;
 use crate::engine::Client;
 use crate::error::BrokerError;
-use crate::queue::{Bookmark, Now, Parcel, Queue, QueueConfig};
+use crate::queue::{Now, Parcel, Queue, QueueConfig};
 use crate::server::Task;
 use crate::sow::Record;
 use crate::time::{now_micros, timestamp};
+use crate::txlog::Bookmark;
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
@@ -37,7 +39,7 @@ pub(super) fn feed(
     message: &Incoming<'_>,
     outlet: &mut Outlet<'_>,
 ) {
-    let Some(bookmark) = message.bookmark else {
+    let Some(bookmark) = change.bookmark else {
         return;
     };
     for &queue in queues {
@@ -47,7 +49,7 @@ pub(super) fn feed(
             record: Record {
                 // A message in a queue is no record that anybody could name.
                 key: Box::default(),
-                payload: change.payload.to_vec(),
+                payload: Bytes::copy_from_slice(change.payload),
                 correlation_id: change.correlation_id.to_vec(),
                 updated: change.processed.unwrap_or_else(now_micros),
                 version: 0,
@@ -116,15 +118,23 @@ impl Topics {
         self.all[at].target
     }
 
-    /// True if a message that is published here needs a bookmark.
-    pub(crate) fn feeds_queues(&self, at: usize) -> bool {
-        !self.all[at].feeds.is_empty()
-    }
-
     /// The queue of exactly this name.
     pub(crate) fn queue(&self, type_at: usize, name: &[u8]) -> Option<(usize, &Queue)> {
         let at = self.find(type_at, name)?;
         Some((at, self.all[at].queue.as_deref()?))
+    }
+
+    /// What a subscription reads from the log that names this topic: of a queue, the topics that
+    /// it collects.
+    pub(crate) fn behind(&self, type_at: usize, pattern: Pattern) -> Pattern {
+        let Pattern::Literal(name) = &pattern else {
+            return pattern;
+        };
+        let Some((at, _)) = self.queue(type_at, name) else {
+            return pattern;
+        };
+        let collected = self.all.iter().filter(|topic| topic.feeds.contains(&at));
+        Pattern::any_of(collected.map(|topic| topic.name.clone()).collect())
     }
 
     /// The queue at a place, to change it: it will be looked at again.

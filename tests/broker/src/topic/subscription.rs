@@ -33,6 +33,8 @@ pub(crate) struct Subscription {
     pub(crate) oof: bool,
     /// Say when each message was processed.
     pub(crate) timestamp: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
     /// Say which record each message belongs to.
     pub(crate) sow_key: bool,
     /// At most one update per record and interval.
@@ -84,6 +86,7 @@ impl Subscription {
             key: Cow::Borrowed(&record.key),
             correlation_id: Cow::Borrowed(&record.correlation_id),
             processed: Some(record.updated),
+            bookmark: None,
         })
     }
 }
@@ -120,6 +123,7 @@ impl Subscription {
             no_empties: false,
             oof: false,
             timestamp: false,
+            bookmark: false,
             sow_key: true,
             conflation: None,
             projection: None,

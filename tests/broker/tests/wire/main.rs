@@ -16,6 +16,8 @@ mod publish;
 mod query;
 mod queue;
 mod replace;
+mod replay;
 mod robustness;
 mod subscribe;
+mod transaction_log;
 mod write_acks;

@@ -9,7 +9,11 @@ use std::time::Duration;
 /// A broker with a queue `jobs` of this configuration over `orders`.
 fn over_orders(config: impl FnOnce(QueueConfig) -> QueueConfig) -> Broker {
     let queue = QueueConfig::new("jobs").over("orders").max_backlog(10);
-    Broker::builder().queue(config(queue)).start().unwrap()
+    Broker::builder()
+        .queue(config(queue))
+        .conflate_acks(Duration::ZERO)
+        .start()
+        .unwrap()
 }
 
 fn publish(peer: &mut Peer, topic: &str, numbers: std::ops::RangeInclusive<u32>) {
@@ -136,7 +140,11 @@ fn an_acknowledgement_makes_room_and_is_answered_only_if_that_is_asked_for() {
     ));
     peer.expect(r#"{"c":"ack","cid":"d","a":"processed","status":"success"}"#);
     peer.expect(&stats([1, 1, 2]));
-    peer.expect(r#"{"c":"ack","cid":"d","s":9,"a":"persisted","status":"success"}"#);
+    let persisted = peer.receive();
+    assert!(
+        persisted.starts_with(r#"{"c":"ack","s":9,"bm":""#),
+        "{persisted}"
+    );
     take(&mut peer, 5);
     peer.expect_nothing();
 }
@@ -536,15 +544,73 @@ fn a_queue_whose_name_looks_like_a_pattern_is_acknowledged_by_its_name() {
 fn the_same_sequence_number_makes_one_message_only() {
     let broker = over_orders(|queue| queue);
     let mut peer = Peer::named(&broker, "a");
-    for n in [1, 2, 2, 1, 3] {
+    for (n, highest) in [(1, 1), (2, 2), (2, 2), (1, 2), (3, 3)] {
         peer.send(&format!(
             r#"{{"c":"p","t":"orders","s":{n},"a":"persisted"}}{{"n":{n}}}"#
         ));
-        peer.expect(&format!(
-            r#"{{"c":"ack","s":{n},"a":"persisted","status":"success"}}"#
-        ));
+        let ack = peer.receive();
+        assert!(
+            ack.starts_with(&format!(r#"{{"c":"ack","s":{highest},"#)),
+            "{ack}"
+        );
     }
     assert_eq!(broker.queue_depth("jobs"), 3);
+    // An acknowledgement with a number of its own counts once as well.
+    consume(&mut peer, "j", "max_backlog=9");
+    let bookmarks = [1, 2, 3].map(|n| take(&mut peer, n));
+    for (bookmark, deleted) in [(&bookmarks[0], 1), (&bookmarks[1], 0)] {
+        peer.send(&format!(
+            r#"{{"c":"sow_delete","cid":"d","t":"jobs","bm":"{bookmark}","s":4,"a":"stats"}}"#
+        ));
+        peer.expect(&stats([deleted; 3]));
+    }
+    assert_eq!(broker.queue_depth("jobs"), 2);
+}
+
+#[test]
+fn with_a_bookmark_a_queue_is_its_topics_in_the_log_and_nothing_is_consumed() {
+    let broker = Broker::builder()
+        .queue(QueueConfig::new("jobs").over("orders").over("quotes"))
+        .queue(QueueConfig::new("own"))
+        .start()
+        .unwrap();
+    let mut peer = Peer::named(&broker, "a");
+    for topic in ["orders", "other", "quotes", "own"] {
+        peer.send(&format!(r#"{{"c":"p","t":"{topic}"}}1"#));
+    }
+    peer.subscribe_to_queue("worker", "jobs");
+    let bookmark = field(&peer.receive(), "bm").to_owned();
+    answer(&mut peer, &bookmark, "");
+    peer.receive();
+    for (queue, topics) in [("jobs", &["orders", "quotes"][..]), ("own", &["own"])] {
+        peer.send(&format!(
+            r#"{{"c":"subscribe","cid":"r","t":"{queue}","bm":"0","a":"processed,completed"}}"#
+        ));
+        peer.expect(r#"{"c":"ack","cid":"r","sub_id":"r","a":"processed","status":"success"}"#);
+        for topic in topics {
+            let frame = peer.receive();
+            assert!(
+                frame.starts_with(&format!(r#"{{"c":"p","t":"{topic}","sids":"r","#)),
+                "{frame}"
+            );
+            assert!(!frame.contains(r#""lp""#), "{frame}");
+        }
+        assert!(peer.receive().contains(r#""a":"completed""#));
+        // It goes on with what is new.
+        peer.send(&format!(r#"{{"c":"p","t":"{queue}"}}2"#));
+        let frame = peer.receive();
+        assert!(
+            frame.starts_with(&format!(r#"{{"c":"p","t":"{}","#, topics[0])),
+            "{frame}"
+        );
+        peer.send(r#"{"c":"unsubscribe","sub_id":"r"}"#);
+        peer.expect_nothing();
+    }
+    assert_eq!(
+        (broker.queue_depth("jobs"), broker.leased_count("jobs")),
+        (2, 1)
+    );
+    assert_eq!(broker.queue_depth("own"), 2);
 }
 
 #[test]
