@@ -175,6 +175,8 @@ fn check_options(
         "there are no out-of-focus messages in the log"
     } else if wanted.is_paginated() {
         "the log has no pages"
+    } else if wanted.projection.is_some() {
+        "no groups are made of the log"
     } else if wanted.conflation.is_some() {
         "what is read from the log is not conflated"
     } else if is_delta && engine.strict.no_bookmarks_with_deltas {
