@@ -22,6 +22,8 @@ struct File {
     output_limit: Option<usize>,
     heartbeat_tolerance: Option<u32>,
     #[serde(default)]
+    logged_topics: Vec<String>,
+    #[serde(default)]
     topics: Vec<Topic>,
 }
 
@@ -76,6 +78,7 @@ impl Builder {
     ///   "unique_client_names": false,
     ///   "output_limit": 268435456,
     ///   "heartbeat_tolerance": 3,
+    ///   "logged_topics": ["orders", "^trades/"],
     ///   "topics": [
     ///     { "name": "orders", "key": ["/id"] },
     ///     { "name": "quotes", "key": ["/symbol"], "expiration": "30s" },
@@ -125,6 +128,9 @@ impl Builder {
         if let Some(intervals) = file.heartbeat_tolerance {
             self = self.heartbeat_tolerance(intervals);
         }
+        for topic in file.logged_topics {
+            self = self.logged_topic(topic);
+        }
         for topic in file.topics {
             self = self.topic(topic.config()?);
         }
@@ -149,7 +155,7 @@ mod tests {
                 {"name":"quotes","key":["/symbol"],"expiration":"30s"},
                 {"name":"pairs","key":["/0/id"],"message_type":"pair","expiration":"enabled"},
                 {"name":"blobs","message_type":"binary","explicit_keys":true}],
-                "composite_types":{"pair":"composite-local(json,json)"},"ack_conflation":"10ms"}"#,
+                "composite_types":{"pair":"composite-local(json,json)"},"ack_conflation":"10ms","logged_topics":["orders"]}"#,
         );
         assert!(builder.unwrap().start().is_ok());
         assert!(read("{}").is_ok());
@@ -165,6 +171,7 @@ mod tests {
             r#"{"topics":[{"name":"x","key":["/id"],"expiration":"soon"}]}"#,
             r#"{"composite_types":{"x":"json json"}}"#,
             r#"{"ack_conflation":"1"}"#,
+            r#"{"logged_topics":"orders"}"#,
             r#"{"topics":[{"name":"x","key":["/id"],"explicit_keys":true}]}"#,
             r#"{"topics":[{"name":"x","keys":["/id"]}]}"#,
         ] {

@@ -7,7 +7,7 @@ use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::session::WriteAcks;
 use crate::topic::{Outlet, Subscription, Topics};
-use crate::txlog::{Log, LoggedTopics, Replay, Replays, World};
+use crate::txlog::{Journal, Log, LoggedTopics, QueueEvent, Replay, Replays, Restoring, World};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +91,9 @@ pub(crate) struct Engine {
     pub(crate) clients: FxHashMap<u64, Client>,
     pub(crate) topics: Topics,
     pub(crate) log: Log,
+    /// What a journal told of queues, by the places of their topics, in order.
+    #[allow(dead_code, reason = "for the queues to start from")]
+    pub(crate) queue_events: Vec<(usize, QueueEvent)>,
     /// The subscriptions that read the log.
     pub(crate) replays: Replays,
     pub(crate) timers: Timers,
@@ -115,17 +118,36 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
         let logged = LoggedTopics::configure(settings)?;
+        let types = &settings.message_types;
+        let type_names = types.iter().map(|known| known.name.clone()).collect();
+        let mut log = Log::new(logged.any(), type_names);
+        let mut topics = Topics::configure(
+            types,
+            &settings.topics,
+            Entitlements::new(settings.entitle.clone()),
+            logged,
+        )?;
+        let mut timers = Timers::default();
+        let mut queue_events = Vec::new();
+        if let Some(file) = &settings.journal {
+            let instance = log.instance();
+            let mut restoring = Restoring {
+                types,
+                topics: &mut topics,
+                log: &mut log,
+                timers: &mut timers,
+                queue_events: &mut queue_events,
+            };
+            let (journal, instance) = Journal::open(file, instance, &mut restoring)?;
+            log.attach(journal, instance);
+        }
         Ok(Engine {
-            log: Log::new(logged.any()),
+            log,
+            topics,
+            timers,
+            queue_events,
             replays: Replays::new(settings.ack_conflation().unwrap_or(ACK_CONFLATION)),
             clients: FxHashMap::default(),
-            topics: Topics::configure(
-                &settings.message_types,
-                &settings.topics,
-                Entitlements::new(settings.entitle.clone()),
-                logged,
-            )?,
-            timers: Timers::default(),
             wakes: Wakes::new(),
             recordings: BTreeMap::new(),
             watchers: 0,

@@ -11,6 +11,14 @@ pub(crate) struct Bookmark {
     pub(crate) sequence: u64,
 }
 
+impl Bookmark {
+    /// That of what is not logged.
+    pub(crate) const NONE: Bookmark = Bookmark {
+        publisher: 0,
+        sequence: 0,
+    };
+}
+
 impl fmt::Display for Bookmark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}|{}|", self.publisher, self.sequence)

@@ -10,6 +10,7 @@ mod controls;
 mod delete;
 mod focus;
 mod heartbeat;
+mod journal;
 mod logon;
 mod peer;
 mod publish;
