@@ -7,6 +7,7 @@ use crate::error::BrokerError;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
 use crate::server::Broker;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,22 @@ impl Builder {
     /// Keeps every topic in the transaction log; see [`Builder::logged_topic`].
     pub fn log_every_topic(mut self) -> Builder {
         self.settings.log_everything = true;
+        self
+    }
+
+    /// Keeps the transaction log and the records of all topics in a file: they are there again in
+    /// the next broker on that file, also if this one was killed. A broker begins it if it does
+    /// not exist.
+    ///
+    /// What was acknowledged as persisted is in the file: it is given to the system before it is
+    /// acknowledged, so that it survives the process, but not the machine. A write that the file
+    /// does not take, because the disk is full for example, is refused with `journal write failed`
+    /// and changes nothing; the broker goes on, and tries again with the next one.
+    ///
+    /// The file only grows. Everything in it is read into memory at the start. The topics may be
+    /// configured differently next time; what was logged stays logged.
+    pub fn journal(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.settings.journal = Some(file.into());
         self
     }
 
@@ -225,7 +242,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`BrokerError::Topic`] or [`BrokerError::Setting`] for what cannot work as configured,
-    /// [`BrokerError::Listen`] if the address cannot be bound.
+    /// [`BrokerError::Journal`] if the journal cannot be used, [`BrokerError::Listen`] if the
+    /// address cannot be bound.
     pub fn start(self) -> Result<Broker, BrokerError> {
         if self.settings.message_types.is_empty() {
             return Err(BrokerError::Setting("no message type".to_owned()));

@@ -4,6 +4,7 @@ use crate::auth::Authenticate;
 use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,6 +160,7 @@ pub(crate) struct Settings {
     /// Every topic is logged.
     pub(crate) log_everything: bool,
     pub(crate) strict: Strict,
+    pub(crate) journal: Option<PathBuf>,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
     pub(crate) entitle: Option<Arc<Entitle>>,
@@ -215,6 +217,7 @@ impl Default for Settings {
             logged: Vec::new(),
             log_everything: false,
             strict: Strict::default(),
+            journal: None,
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
             entitle: None,

@@ -23,6 +23,8 @@ struct File {
     output_limit: Option<usize>,
     heartbeat_tolerance: Option<u32>,
     #[serde(default)]
+    logged_topics: Vec<String>,
+    #[serde(default)]
     topics: Vec<Topic>,
     #[serde(default)]
     queues: Vec<Queue>,
@@ -148,6 +150,7 @@ impl Builder {
     ///   "unique_client_names": false,
     ///   "output_limit": 268435456,
     ///   "heartbeat_tolerance": 3,
+    ///   "logged_topics": ["orders", "^trades/"],
     ///   "topics": [
     ///     { "name": "orders", "key": ["/id"] },
     ///     { "name": "quotes", "key": ["/symbol"], "expiration": "30s" },
@@ -204,6 +207,9 @@ impl Builder {
         if let Some(intervals) = file.heartbeat_tolerance {
             self = self.heartbeat_tolerance(intervals);
         }
+        for topic in file.logged_topics {
+            self = self.logged_topic(topic);
+        }
         for topic in file.topics {
             self = self.topic(topic.config()?);
         }
@@ -237,7 +243,7 @@ mod tests {
                  "lease_period":"30s","max_backlog":5,"max_outstanding":50,"max_deliveries":3,
                  "max_cancels":2,"expiration":"1h","priority":"/p","late_ack_memory":"1m"},
                 {"name":"jobs","delivery":"at-most-once"}],
-                "composite_types":{"pair":"composite-local(json,json)"},"ack_conflation":"10ms"}"#,
+                "composite_types":{"pair":"composite-local(json,json)"},"ack_conflation":"10ms","logged_topics":["orders"]}"#,
         );
         assert!(builder.unwrap().start().is_ok());
         assert!(read("{}").is_ok());
@@ -258,6 +264,7 @@ mod tests {
             r#"{"queues":[{"name":"x","lease_period":"soon"}]}"#,
             r#"{"composite_types":{"x":"json json"}}"#,
             r#"{"ack_conflation":"1"}"#,
+            r#"{"logged_topics":"orders"}"#,
             r#"{"topics":[{"name":"x","key":["/id"],"explicit_keys":true}]}"#,
             r#"{"topics":[{"name":"x","keys":["/id"]}]}"#,
         ] {

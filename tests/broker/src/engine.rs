@@ -7,7 +7,7 @@ use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::session::WriteAcks;
 use crate::topic::{Fed, Outlet, Subscription, Topics};
-use crate::txlog::{Log, LoggedTopics, Replay, Replays, World};
+use crate::txlog::{Journal, Log, LoggedTopics, Replay, Replays, Restoring, World};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,20 +117,34 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
         let logged = LoggedTopics::configure(settings)?;
-        let log = Log::new(logged.any());
+        let types = &settings.message_types;
+        let type_names = types.iter().map(|known| known.name.clone()).collect();
+        let mut log = Log::new(logged.any(), type_names);
         let mut topics = Topics::configure(
-            &settings.message_types,
+            types,
             &settings.topics,
             Entitlements::new(settings.entitle.clone()),
             logged,
         )?;
-        topics.add_queues(&settings.message_types, &settings.queues)?;
+        topics.add_queues(types, &settings.queues)?;
+        let mut timers = Timers::default();
+        if let Some(file) = &settings.journal {
+            let instance = log.instance();
+            let mut restoring = Restoring {
+                types,
+                topics: &mut topics,
+                log: &mut log,
+                timers: &mut timers,
+            };
+            let (journal, instance) = Journal::open(file, instance, &mut restoring)?;
+            log.attach(journal, instance);
+        }
         Ok(Engine {
             log,
+            topics,
+            timers,
             replays: Replays::new(settings.ack_conflation().unwrap_or(ACK_CONFLATION)),
             clients: FxHashMap::default(),
-            topics,
-            timers: Timers::default(),
             wakes: Wakes::new(),
             recordings: BTreeMap::new(),
             watchers: 0,
@@ -352,7 +366,7 @@ impl Engine {
                 let topic = topics.at_mut(topic);
                 topic.release(connection, since, now, &mut outlet);
             }
-            Task::Queue { topic } => self.topics.queue_due(topic, now),
+            Task::Queue { topic } => self.topics.stir(topic),
             Task::Replay { connection } => {
                 let (replays, mut world) = self.replaying();
                 replays.wake(connection, &mut world);

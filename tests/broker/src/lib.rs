@@ -41,6 +41,8 @@
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
 //! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
+//! - With a [journal](Builder::journal), the log and the records survive the end of the process.
+//!
 //! # What it leaves out
 //!
 //! | left out | what a client sees |
@@ -108,7 +110,12 @@
 //! - Of a page, first what leaves is told, then what enters.
 //!
 //! The transaction log:
-//! - It is in memory, from the beginning of the broker to its end; nothing is ever dropped.
+//! - It is in memory, from its beginning to the end of the broker; nothing is ever dropped, also
+//!   not from a journal.
+//! - In a journal, a record that is torn at the end is cut off with a warning; anything else that
+//!   is wrong keeps the broker from starting and leaves the file as it is. What the file does not
+//!   take is refused with `journal write failed`, by `persisted` too, and has not happened.
+//!   Numbers of messages that are not logged are forgotten at the end of the broker.
 //! - A publish that is refused is not a duplicate when it comes again. A client without a name is
 //!   not recognized, so nothing that it sends is a duplicate. A delete of something that is not
 //!   logged uses up its sequence number too.

@@ -11,9 +11,12 @@ use crate::options;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Event, Pattern, Seen, Topic};
-use crate::txlog::{Entry, Event as Logged};
+use crate::txlog::{Bookmark, Entry, Event as Logged, Record};
 use amps_core::AckType;
 use amps_core::protocol::Field;
+
+/// The keys of records, by the place of their topic.
+type Found = (usize, Vec<Box<[u8]>>);
 
 /// Which records go.
 enum Doomed {
@@ -128,28 +131,43 @@ impl Session {
     fn log_delete(
         &self,
         engine: &mut Engine,
-        found: &[(usize, Vec<Box<[u8]>>)],
+        found: &[Found],
         known: &Known,
     ) -> Result<(), Refusal> {
-        let logged = found
+        let (topics, log) = (&engine.topics, &mut engine.log);
+        for (at, _) in found {
+            let topic = topics.at(*at);
+            log.introduce(*at, topic.type_at, &topic.name)?;
+        }
+        let (logged, others) = found
             .iter()
-            .filter(|(at, _)| engine.topics.at(*at).logged)
-            .collect::<Vec<_>>();
+            .partition::<Vec<_>, _>(|(at, _)| topics.at(*at).logged);
+        let processed = log.clock();
+        if log.has_journal() && !others.is_empty() {
+            log.keep(&Record::Kept(Entry {
+                bookmark: Bookmark::NONE,
+                processed,
+                event: Logged::Delete(in_one_list(&others)),
+            }))?;
+        }
         if let (Some(bookmark), false) = (known.bookmark(), logged.is_empty()) {
-            let records = logged
-                .into_iter()
-                .flat_map(|(at, keys)| keys.iter().map(|key| (*at, key.clone())))
-                .collect();
-            let processed = engine.log.clock();
-            engine.log.append(Entry {
+            log.append(Entry {
                 bookmark,
                 processed,
-                event: Logged::Delete(records),
+                event: Logged::Delete(in_one_list(&logged)),
             })?;
         }
         self.note_written(engine, known);
         Ok(())
     }
+}
+
+fn in_one_list(found: &[&Found]) -> Vec<(usize, Box<[u8]>)> {
+    let mut list = Vec::new();
+    for (at, keys) in found {
+        list.extend(keys.iter().map(|key| (*at, key.clone())));
+    }
+    list
 }
 
 /// The keys of the records of a topic that are to go. All of them must be the client's to delete.

@@ -11,6 +11,7 @@ use crate::options;
 use crate::queue::{Answer, By};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::topic::Book;
 use crate::txlog::Bookmark;
 use amps_core::protocol::Field;
 use std::time::Instant;
@@ -57,13 +58,20 @@ impl Session {
         };
         let mut counters = Counters::default();
         let mut effective = 0;
+        let topics = &mut engine.topics;
+        let mut book = Book {
+            at,
+            type_at,
+            name: &name,
+            log: &mut engine.log,
+        };
         if !matches!(known, Known::Duplicate(_))
-            && let Some(queue) = engine.topics.queue_mut(at)
+            && let Some(queue) = topics.queue_mut(at)
         {
             counters.topic_matches = bookmarks.len() as u64;
             for bookmark in bookmarks {
                 counters.matches += u64::from(queue.has(bookmark));
-                effective += u64::from(queue.answer(bookmark, answer, by));
+                effective += u64::from(queue.answer(bookmark, answer, by, &mut book)?);
             }
         }
         // What was given back is still there.

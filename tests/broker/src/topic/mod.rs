@@ -21,7 +21,7 @@ pub(crate) use known::{Had, Known};
 pub(crate) use listener::{Listener, Verdict};
 pub(crate) use news::{Addressees, Parcels, Reason};
 pub(crate) use pattern::Pattern;
-pub(crate) use queueing::Fed;
+pub(crate) use queueing::{Book, Fed};
 pub(crate) use route::{Outlet, Routes};
 pub(crate) use subscription::{Conflation, Page, Subscription};
 pub(crate) use window::compare as compare_on_page;

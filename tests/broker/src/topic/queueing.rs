@@ -9,11 +9,12 @@ use super::{Topics, is_reserved};
 use crate::config::NamedType;
 use crate::engine::Client;
 use crate::error::BrokerError;
-use crate::queue::{Now, Parcel, Queue, QueueConfig};
+use crate::queue::{End, Ledger, Now, Parcel, Queue, QueueConfig};
+use crate::reason::Refusal;
 use crate::server::Task;
 use crate::sow::Record;
 use crate::time::{now_micros, timestamp};
-use crate::txlog::Bookmark;
+use crate::txlog::{Bookmark, Log, Message, QueueEvent, Record as Written};
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
 use bytes::Bytes;
@@ -176,7 +177,13 @@ impl Topics {
             let Some(queue) = &mut topic.queue else {
                 continue;
             };
-            queue.deliver(now, |parcel| {
+            let mut book = Book {
+                log: outlet.log,
+                at,
+                type_at: topic.type_at,
+                name: &topic.name,
+            };
+            queue.deliver(now, &mut book, |parcel| {
                 if let Some(client) = clients.get(&parcel.connection) {
                     let write =
                         |out: &mut Vec<u8>| write(out, parcel, &topic.name, &topic.message_type);
@@ -195,11 +202,62 @@ impl Topics {
         !self.stirred.is_empty()
     }
 
-    /// The timer of a queue has come.
-    pub(crate) fn queue_due(&mut self, at: usize, now: Instant) {
-        if let Some(queue) = self.queue_mut(at) {
-            queue.due(now);
+    /// Puts a message back into the queues over its topic that a journal tells of.
+    pub(crate) fn restore_queued(&mut self, bookmark: Bookmark, processed: u64, message: &Message) {
+        let now = Now::read();
+        let queues = self.all[message.topic].feeds.clone();
+        for at in queues {
+            let record = Record {
+                key: Box::default(),
+                payload: message.payload.clone(),
+                correlation_id: message.correlation_id.to_vec(),
+                updated: processed,
+                version: 0,
+                expires: None,
+            };
+            if let Some(queue) = self.queue_mut(at) {
+                let lifetime = message.lifetime.map(Duration::from_secs);
+                queue.enqueue(bookmark, record, lifetime, now);
+            }
         }
+    }
+
+    /// Does to a queue what a journal tells of, if it is still one.
+    pub(crate) fn restore_queue_event(&mut self, at: usize, event: QueueEvent) {
+        let (QueueEvent::Acknowledged(bookmark) | QueueEvent::Expired(bookmark)) = event;
+        if let Some(queue) = self.queue_mut(at) {
+            queue.restore_end(bookmark, Instant::now());
+        }
+    }
+
+    /// Something is to be done to a queue: its timer has come.
+    pub(crate) fn stir(&mut self, at: usize) {
+        self.stirred.push(at);
+    }
+}
+
+/// The journal, as far as one queue is concerned.
+pub(crate) struct Book<'e> {
+    pub(crate) log: &'e mut Log,
+    /// The place of the queue.
+    pub(crate) at: usize,
+    pub(crate) type_at: usize,
+    pub(crate) name: &'e [u8],
+}
+
+impl Ledger for Book<'_> {
+    fn ended(&mut self, bookmark: Bookmark, end: End) -> Result<(), Refusal> {
+        if !self.log.has_journal() {
+            return Ok(());
+        }
+        self.log.introduce(self.at, self.type_at, self.name)?;
+        self.log.keep(&Written::Queue {
+            topic: self.at,
+            event: match end {
+                End::Done => QueueEvent::Acknowledged(bookmark),
+                End::Expired => QueueEvent::Expired(bookmark),
+            },
+        })
     }
 }
 

@@ -6,14 +6,14 @@ use super::queueing::feed;
 use super::route::Outlet;
 use crate::filter::merge;
 use crate::reason::{Refusal, text};
-use crate::server::Task;
+use crate::server::{Task, Timers};
 use crate::sow::Record;
 use crate::time::now_micros;
 use crate::txlog::{Bookmark, Entry, Event as Logged, Message};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A message as it comes from its publisher.
 pub(crate) struct Incoming<'a> {
@@ -45,6 +45,7 @@ impl Topic {
         if let Some(bookmark) = bookmark {
             let clock = outlet.log.clock();
             let payload = Bytes::copy_from_slice(message.payload);
+            outlet.log.introduce(self.at, self.type_at, &self.name)?;
             outlet.log.append(Entry {
                 bookmark,
                 processed: clock,
@@ -113,11 +114,16 @@ impl Topic {
             }
             None => record.payload = Bytes::copy_from_slice(message.payload),
         }
+        // Before anything is changed: what cannot be logged has not happened.
         if let Some(bookmark) = bookmark {
-            // Before anything is changed: what cannot be logged has not happened.
+            outlet.log.introduce(self.at, self.type_at, &self.name)?;
             outlet
                 .log
                 .append(entry(self.at, message, bookmark, &record))?;
+        } else if outlet.log.has_journal() {
+            outlet.log.introduce(self.at, self.type_at, &self.name)?;
+            let entry = entry(self.at, message, Bookmark::NONE, &record);
+            outlet.log.keep(&crate::txlog::Record::Kept(entry))?;
         }
         let old = sow.put(record);
         if let (Some(_), Some(old)) = (bookmark, &old) {
@@ -151,6 +157,46 @@ impl Topic {
         self.routes.deliver(&change, outlet);
         feed(&self.feeds, &change, message, outlet);
         Ok(())
+    }
+
+    /// Puts a record back that a journal tells of, unless its time is over by now.
+    pub(crate) fn restore(
+        &mut self,
+        message: &Message,
+        processed: u64,
+        version: u64,
+        timers: &mut Timers,
+    ) {
+        let Some(sow) = &mut self.sow else {
+            return;
+        };
+        if message.key.is_empty() {
+            // It was published when the topic kept no records.
+            return;
+        }
+        let age = Duration::from_micros(now_micros().saturating_sub(processed));
+        let now = Instant::now();
+        let end = sow.end_of(message.lifetime, || now);
+        let expires = end.map(|end| end.checked_sub(age).unwrap_or(now));
+        if expires.is_some_and(|end| end <= now) {
+            sow.remove(&message.key);
+            return;
+        }
+        sow.put(Record {
+            key: message.key.clone(),
+            payload: message.payload.clone(),
+            correlation_id: message.correlation_id.to_vec(),
+            updated: processed,
+            version,
+            expires,
+        });
+        if let Some(end) = sow.arm(&message.key) {
+            let task = Task::Expiration {
+                topic: self.at,
+                key: message.key.clone(),
+            };
+            timers.add(end, task);
+        }
     }
 
     /// Takes a record out and tells the subscribers; false if there is none.

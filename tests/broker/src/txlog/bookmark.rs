@@ -12,6 +12,12 @@ pub(crate) struct Bookmark {
 }
 
 impl Bookmark {
+    /// That of what is not logged.
+    pub(crate) const NONE: Bookmark = Bookmark {
+        publisher: 0,
+        sequence: 0,
+    };
+
     /// Reads a list of messages, at least one.
     ///
     /// # Errors

@@ -20,7 +20,6 @@ pub(crate) enum Event {
     /// A message was published; a delta stands here merged.
     Message(Message),
     /// Records were deleted, maybe none: the place of the topic and the key of each.
-    #[allow(dead_code, reason = "for the journal")]
     Delete(Vec<(usize, Box<[u8]>)>),
 }
 
@@ -35,7 +34,6 @@ pub(crate) struct Message {
     pub(crate) payload: Bytes,
     pub(crate) correlation_id: Box<[u8]>,
     /// The seconds to live that its publisher gave.
-    #[allow(dead_code, reason = "for the journal")]
     pub(crate) lifetime: Option<u64>,
     /// The record as it was before, if a subscription wants to know what changed.
     pub(crate) old: Option<Box<Record>>,

@@ -1,16 +1,23 @@
 //! The transaction log: every publish and delete of logged topics, in one order.
 //!
-//! It is kept in memory from its beginning to the end of the broker, and replays read it there.
+//! It is kept in memory from its beginning to the end of the broker, and replays read it there;
+//! a [journal] keeps it from one broker to the next.
 //! Positions count from 1; they are places in this log and of no meaning to anybody else, who
 //! knows messages by their [`Bookmark`]. Everything here happens under the engine's lock.
 
 mod bookmark;
 mod entry;
+mod journal;
+mod record;
 mod replay;
+mod restore;
 
 pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
 pub(crate) use entry::{Entry, Event, Message};
+pub(crate) use journal::Journal;
+pub(crate) use record::{QueueEvent, Record};
 pub(crate) use replay::{Reader, Replay, Replays, World};
+pub(crate) use restore::Restoring;
 
 use crate::config::Settings;
 use crate::error::BrokerError;
@@ -72,6 +79,9 @@ pub(crate) struct Log {
     enabled: bool,
     entries: Vec<Entry>,
     publishers: FxHashMap<u64, Publisher>,
+    journal: Option<Journal>,
+    /// The names of the message types, by their places.
+    type_names: Vec<String>,
     /// Tells this broker from others that may replicate to it.
     instance: u64,
     /// A subscription wants to know what records were before.
@@ -100,11 +110,59 @@ impl Publisher {
 }
 
 impl Log {
-    pub(crate) fn new(enabled: bool) -> Log {
+    pub(crate) fn new(enabled: bool, type_names: Vec<String>) -> Log {
         Log {
+            type_names,
             enabled,
             instance: new_instance(),
             ..Log::default()
+        }
+    }
+
+    /// The number of this broker; the one that a journal was begun with stays with it.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// From now on everything goes into this journal too.
+    pub(crate) fn attach(&mut self, journal: Journal, instance: u64) {
+        self.journal = Some(journal);
+        self.instance = instance;
+    }
+
+    /// True if what happens outlives the broker.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Makes a topic known to the journal, if there is one. To be called before something of the
+    /// topic is appended or kept.
+    ///
+    /// # Errors
+    ///
+    /// The journal did not take it.
+    pub(crate) fn introduce(
+        &mut self,
+        place: usize,
+        type_at: usize,
+        name: &[u8],
+    ) -> Result<(), Refusal> {
+        let Some(journal) = &mut self.journal else {
+            return Ok(());
+        };
+        let type_name = self.type_names.get(type_at).map_or("", String::as_str);
+        journal.introduce(place, type_name, name)
+    }
+
+    /// Writes something into the journal, if there is one, and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// The journal did not take it.
+    pub(crate) fn keep(&mut self, record: &Record) -> Result<(), Refusal> {
+        match &mut self.journal {
+            Some(journal) => journal.write(record),
+            None => Ok(()),
         }
     }
 
@@ -167,6 +225,15 @@ impl Log {
     ///
     /// It could not be made durable; nothing is appended.
     pub(crate) fn append(&mut self, entry: Entry) -> Result<(), Refusal> {
+        if let Some(journal) = &mut self.journal {
+            journal.write_logged(&entry)?;
+        }
+        self.push(entry);
+        Ok(())
+    }
+
+    /// As [`Log::append`], of what stands in the journal already.
+    pub(super) fn push(&mut self, entry: Entry) {
         let Bookmark {
             publisher,
             sequence,
@@ -177,7 +244,6 @@ impl Log {
         publisher.logged.push((sequence, position));
         publisher.highest = sequence;
         publisher.highest_at = position;
-        Ok(())
     }
 
     /// Notes what a record was before the message that was just appended, if somebody wants to
@@ -332,7 +398,7 @@ mod tests {
 
     /// A log of entries by publisher, sequence and time.
     fn log(entries: &[(u64, u64, u64)]) -> Log {
-        let mut log = Log::new(true);
+        let mut log = Log::new(true, Vec::new());
         for &(publisher, sequence, processed) in entries {
             log.append(Entry {
                 bookmark: bookmark(publisher, sequence),
@@ -388,7 +454,7 @@ mod tests {
             }
             assert_eq!(start(&log, text), position, "{text}");
         }
-        let empty = Log::new(true);
+        let empty = Log::new(true, Vec::new());
         assert_eq!(start(&empty, "[0|1|:20380101T000000]"), Some(1));
         assert_eq!(start(&empty, "0|1|"), Some(1));
     }
