@@ -44,6 +44,9 @@ impl Builder {
 
     /// A queue over one topic or several. A topic that keeps records must have another name than
     /// the queue.
+    ///
+    /// The topics are kept in the transaction log; see [`Builder::logged_topic`] for what that
+    /// changes for publishers.
     pub fn queue(mut self, queue: QueueConfig) -> Builder {
         self.settings.queues.push(queue);
         self

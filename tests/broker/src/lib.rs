@@ -41,7 +41,8 @@
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
 //! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
-//! - With a [journal](Builder::journal), the log and the records survive the end of the process.
+//! - With a [journal](Builder::journal), the log, the records and the queues survive the end of the
+//!   process.
 //!
 //! # What it leaves out
 //!

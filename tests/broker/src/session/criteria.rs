@@ -60,7 +60,7 @@ impl Criteria {
                 let at = engine.topics.find(type_at, name);
                 let topic = at.map(|at| engine.topics.at(at));
                 if range.is_none() && topic.is_some_and(|topic| topic.queue.is_some()) {
-                    check_queue(&wanted, filter.as_ref())
+                    check_queue(&wanted, filter.as_ref(), request.command)
                 } else {
                     check_conflation(&wanted, topic.and_then(|topic| topic.sow.as_ref()))
                 }
@@ -109,8 +109,12 @@ fn check_projection(
 }
 
 /// A queue delivers messages, not the state of records (`broker-behaviour §9`).
-fn check_queue(wanted: &Wanted, filter: Option<&Filter>) -> Result<(), Refusal> {
-    if wanted.conflation.is_some() || wanted.is_paginated() {
+fn check_queue(
+    wanted: &Wanted,
+    filter: Option<&Filter>,
+    command: CommandType,
+) -> Result<(), Refusal> {
+    if wanted.conflation.is_some() || command.is_subscribe() && wanted.is_paginated() {
         return Err(Refusal::new(
             text::INVALID_OPTIONS,
             "a queue has neither conflation nor pages",

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in the functions it shares too"
 )]
 
+mod aggregate;
 mod conflation;
 mod controls;
 mod delete;

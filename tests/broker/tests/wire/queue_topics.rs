@@ -75,6 +75,11 @@ fn browsing_shows_what_nobody_works_on_and_leases_nothing() {
     ));
     peer.expect(r#"{"c":"group_end","query_id":"7"}"#);
     peer.expect(r#"{"c":"ack","cid":"7","query_id":"7","a":"stats","status":"success","records_returned":1,"matches":1,"topic_matches":2}"#);
+    // Page by page as well.
+    peer.send(r#"{"c":"sow","cid":"7","t":"jobs","o":"top_n=1,skip_n=1"}"#);
+    peer.receive();
+    assert!(peer.receive().ends_with(r#"{"n":3}"#));
+    peer.receive();
     peer.expect_nothing();
     assert_eq!(
         (broker.queue_depth("jobs"), broker.leased_count("jobs")),
