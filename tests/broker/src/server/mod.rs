@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) timer: Condvar,
     /// Wakes those who wait for a state; goes with `engine`.
     pub(crate) changed: Condvar,
+    /// Wakes those who send the log to other brokers; goes with `engine`.
+    pub(crate) replicating: Condvar,
     threads: Threads,
     last_connection: AtomicU64,
 }
@@ -69,6 +71,9 @@ impl Shared {
     fn settle(&self, engine: &mut Engine) -> Wakes {
         if engine.timers.take_changed() {
             self.timer.notify_one();
+        }
+        if engine.log.is_replicated() {
+            self.replicating.notify_all();
         }
         if engine.watchers > 0 {
             self.changed.notify_all();
@@ -125,6 +130,7 @@ pub struct Broker {
     pub(crate) listener: Mutex<Option<Listener>>,
     address: SocketAddr,
     timer: Option<JoinHandle<()>>,
+    pub(crate) replicators: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
@@ -140,6 +146,7 @@ impl Broker {
             engine: Mutex::new(engine),
             timer: Condvar::new(),
             changed: Condvar::new(),
+            replicating: Condvar::new(),
             threads: Threads::default(),
             last_connection: AtomicU64::new(0),
         });
@@ -154,6 +161,7 @@ impl Broker {
             listener: Mutex::new(Some(listener)),
             shared,
             timer: Some(timer),
+            replicators: Mutex::new(Vec::new()),
         })
     }
 
@@ -209,5 +217,11 @@ impl Drop for Broker {
             let _ = timer.join();
         }
         self.shared.threads.join();
+        self.shared.replicating.notify_all();
+        for replicator in self.replicators.get_mut().drain(..) {
+            let _ = replicator.join();
+        }
+        // Others that send to this one may hold it for a moment yet.
+        self.shared.engine.lock().log.detach();
     }
 }

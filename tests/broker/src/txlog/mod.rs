@@ -10,6 +10,7 @@ mod entry;
 mod journal;
 mod record;
 mod replay;
+mod replicate;
 mod restore;
 
 pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
@@ -17,6 +18,7 @@ pub(crate) use entry::{Entry, Event, Message};
 pub(crate) use journal::Journal;
 pub(crate) use record::{QueueEvent, Record};
 pub(crate) use replay::{Reader, Replay, Replays, World};
+pub(crate) use replicate::start as start_replication;
 pub(crate) use restore::Restoring;
 
 use crate::config::Settings;
@@ -76,6 +78,9 @@ pub(crate) struct Log {
     entries: Vec<Entry>,
     publishers: FxHashMap<u64, Publisher>,
     journal: Option<Journal>,
+    /// The brokers that everything is sent to.
+    links: Vec<replicate::Link>,
+    last_link: u64,
     /// The names of the message types, by their places.
     type_names: Vec<String>,
     /// Tells this broker from others that may replicate to it.
@@ -118,6 +123,11 @@ impl Log {
     /// The number of this broker; the one that a journal was begun with stays with it.
     pub(crate) fn instance(&self) -> u64 {
         self.instance
+    }
+
+    /// Gives the journal back to the system: another broker may open it.
+    pub(crate) fn detach(&mut self) {
+        self.journal = None;
     }
 
     /// From now on everything goes into this journal too.
@@ -202,7 +212,16 @@ impl Log {
 
     /// Up to where everything is safe, so that it may be acknowledged as persisted.
     pub(crate) fn durable(&self) -> u64 {
-        self.end()
+        let elsewhere = self.links.iter().map(|link| link.position).min();
+        elsewhere.unwrap_or(u64::MAX).min(self.end())
+    }
+
+    fn type_name(&self, type_at: usize) -> &str {
+        self.type_names.get(type_at).map_or("", String::as_str)
+    }
+
+    fn type_at(&self, name: &str) -> Option<usize> {
+        self.type_names.iter().position(|known| known == name)
     }
 
     /// The time that an entry gets which is appended now: the log never goes back in time.
@@ -399,6 +418,7 @@ mod tests {
             log.append(Entry {
                 bookmark: bookmark(publisher, sequence),
                 processed,
+                from: 0,
                 event: Event::Message(Message {
                     topic: 0,
                     key: Box::default(),

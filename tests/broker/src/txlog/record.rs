@@ -226,6 +226,7 @@ fn take_message(body: &mut Bytes, place: impl Fn(u32) -> Option<usize>) -> Optio
     Some(Entry {
         bookmark,
         processed,
+        from: 0,
         event: Event::Message(Message {
             topic,
             key: (&*key).into(),
@@ -248,6 +249,7 @@ fn take_delete(body: &mut Bytes, place: impl Fn(u32) -> Option<usize>) -> Option
     Some(Entry {
         bookmark,
         processed,
+        from: 0,
         event: Event::Delete(records),
     })
 }
@@ -275,6 +277,7 @@ mod tests {
                 sequence: 8,
             },
             processed: 9,
+            from: 0,
             event,
         }
     }

@@ -17,6 +17,7 @@ mod publish;
 mod query;
 mod replace;
 mod replay;
+mod replicate;
 mod robustness;
 mod subscribe;
 mod transaction_log;
