@@ -4,6 +4,7 @@ use crate::filter::{Path, Select};
 use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::txlog::Rate;
 use amps_core::CommandType;
 use amps_core::protocol::{Field, option_items};
 use std::time::Duration;
@@ -61,6 +62,14 @@ pub(crate) struct Wanted {
     pub(crate) live: bool,
     /// Deliver only what is safe everywhere.
     pub(crate) fully_durable: bool,
+    /// Stop reading the log, or do not begin.
+    pub(crate) pause: bool,
+    /// Go on reading the log.
+    pub(crate) resume: bool,
+    /// How fast to read the log.
+    pub(crate) rate: Option<Rate>,
+    /// The longest wait between two messages that the rate may cause.
+    pub(crate) rate_max_gap: Option<Duration>,
     /// Where to start if none of the bookmarks is found.
     pub(crate) not_found: NotFound,
     /// The most records to send.
@@ -80,15 +89,7 @@ pub(crate) struct Wanted {
 }
 
 /// Options that AMPS has and this broker has not.
-const KNOWN: &[&str] = &[
-    "grouping",
-    "max_backlog",
-    "pause",
-    "projection",
-    "rate",
-    "rate_max_gap",
-    "resume",
-];
+const KNOWN: &[&str] = &["grouping", "max_backlog", "projection"];
 
 impl Wanted {
     /// Reads the options of the commands that subscribe or query (`commands §3`).
@@ -133,6 +134,16 @@ impl Wanted {
             ("bookmark", None) if subscribes => self.bookmark = true,
             ("live", None) if subscribes => self.live = true,
             ("fully_durable", None) if subscribes => self.fully_durable = true,
+            ("pause", None) if subscribes => self.pause = true,
+            ("resume", None) if subscribes => self.resume = true,
+            ("rate", Some(text)) if subscribes => {
+                let rate = Rate::parse(text).ok_or_else(|| bad(item, &"no rate"))?;
+                self.rate = Some(rate);
+            }
+            ("rate_max_gap", Some(text)) if subscribes => {
+                let gap = interval::parse(text).ok_or_else(|| bad(item, &"no interval"))?;
+                self.rate_max_gap = Some(gap);
+            }
             ("bookmark_not_found", Some(value)) if subscribes => {
                 self.not_found = match value {
                     "now" => NotFound::Now,
@@ -171,6 +182,12 @@ impl Wanted {
             "skip_n without top_n"
         } else if self.conflation_key.is_some() && self.conflation.is_none() {
             "conflation_key without conflation"
+        } else if self.live && (self.rate.is_some() || self.pause || self.resume) {
+            "what is live has no rate, no pause and no resume"
+        } else if self.pause && self.resume {
+            "pause and resume"
+        } else if self.rate_max_gap.is_some() && self.rate.is_none() {
+            "rate_max_gap without rate"
         } else {
             return Ok(());
         };
@@ -258,7 +275,17 @@ mod tests {
             ("subscribe", "top_n=3"),
             ("subscribe", "send_keys"),
             ("subscribe", "no_empties"),
-            ("subscribe", "rate=750"),
+            ("subscribe", "rate=fast"),
+            ("subscribe", "rate=0"),
+            ("subscribe", "rate"),
+            ("subscribe", "rate_max_gap=1s"),
+            ("subscribe", "rate=1,rate_max_gap=long"),
+            ("subscribe", "rate=1,live"),
+            ("subscribe", "pause,live"),
+            ("subscribe", "resume,live"),
+            ("subscribe", "pause,resume"),
+            ("subscribe", "bookmark_not_found=never"),
+            ("sow", "pause"),
             ("subscribe", "select=/id"),
             ("sow_and_subscribe", "no_empties"),
             ("sow", "live"),

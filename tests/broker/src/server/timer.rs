@@ -34,15 +34,15 @@ pub(crate) enum Task {
         /// The subscription, by its place in the order of all things.
         since: u64,
     },
-    /// Look after the replays of a connection: a range may end.
+    /// Look after a replay: a range may end, or its pace lets it go on.
     Replay {
-        /// The connection.
-        connection: u64,
+        /// Which one.
+        replay: u64,
     },
-    /// Tell the bookmark subscriptions of a connection what is safe.
+    /// Tell the bookmark subscriptions of a replay what is safe.
     Safe {
-        /// The connection.
-        connection: u64,
+        /// Which one.
+        replay: u64,
     },
     /// Acknowledge what a connection has published.
     Acks {

@@ -5,6 +5,7 @@ mod criteria;
 mod delete;
 mod heartbeat;
 mod logon;
+mod pause;
 mod publish;
 mod query;
 mod replace;

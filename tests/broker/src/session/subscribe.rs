@@ -37,6 +37,9 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let criteria = Criteria::read(engine, type_at, request)?;
         if read_order(request)?.is_some() {
             return Err(Refusal::new(
@@ -54,10 +57,7 @@ impl Session {
         let replaced = self.check_id(engine, &id, &criteria, request)?;
         let start = self.start_of(engine, &criteria, replaced.as_ref(), request)?;
         let has_bookmark = criteria.range.is_some();
-        let wishes = Wishes {
-            live: criteria.wanted.live,
-            fully_durable: criteria.wanted.fully_durable,
-        };
+        let wishes = Wishes::of(&criteria.wanted);
         let entry = Entry {
             id: &id,
             criteria,
@@ -103,6 +103,9 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
@@ -118,10 +121,7 @@ impl Session {
                 "the topic has no history",
             ));
         }
-        let wishes = Wishes {
-            live: query.criteria.wanted.live,
-            fully_durable: query.criteria.wanted.fully_durable,
-        };
+        let wishes = Wishes::of(&query.criteria.wanted);
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))

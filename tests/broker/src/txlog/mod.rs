@@ -8,16 +8,22 @@
 mod bookmark;
 mod entry;
 mod journal;
+mod pace;
+mod reader;
 mod record;
 mod replay;
+mod replays;
 mod replicate;
 mod restore;
 
 pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
 pub(crate) use entry::{Entry, Event, Message};
 pub(crate) use journal::Journal;
+pub(crate) use pace::{Pace, Rate};
+pub(crate) use reader::Reader;
 pub(crate) use record::{QueueEvent, Record};
-pub(crate) use replay::{Reader, Replay, Replays, World};
+pub(crate) use replay::{Replay, World};
+pub(crate) use replays::Replays;
 pub(crate) use replicate::start as start_replication;
 pub(crate) use restore::Restoring;
 

@@ -12,6 +12,7 @@ mod focus;
 mod heartbeat;
 mod journal;
 mod logon;
+mod pause;
 mod peer;
 mod publish;
 mod query;
