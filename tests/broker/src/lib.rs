@@ -38,6 +38,8 @@
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
 //! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
+//! - [History](TopicConfig::history): queries of the records as they were, also as the beginning
+//!   of a subscription.
 //! - [Replication](Broker::replicate_to) to another broker, without which nothing is persisted.
 //! - With a [journal](Builder::journal), the log and the records survive the end of the process.
 //!
@@ -45,7 +47,6 @@
 //!
 //! | left out | what a client sees |
 //! |---|---|
-//! | history: a query as of a bookmark other than "now" | on `sow` it is ignored, else `invalid bookmark` |
 //! | conflation of what is read from the log | `invalid options` |
 //! | `projection` and `grouping`, views, conflated topics, `conflation=auto` | `invalid options`; no such topics |
 //! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
@@ -128,6 +129,9 @@
 //! - A rate counts the messages that are sent, not those that are looked at, and a late timer may
 //!   be made up for by 1 ms. KB and the like are powers of 1024; B is understood, too.
 //! - A broker that takes over from another gives messages times of its own.
+//! - To the state at a time, or at a message, belongs what was processed then. Without a history a
+//!   subscription with a query takes only the bookmark "now": `invalid bookmark`; of a pattern,
+//!   topics without one show no records then. A state is worked out from the whole log.
 //! - `fully_durable` holds back everything until the log is safe up to there.
 //! - A subscription that replaces one with a bookmark, and has none itself, goes on where that one
 //!   was.

@@ -26,6 +26,13 @@ pub(super) struct Start {
     top_n: Option<u64>,
 }
 
+impl Start {
+    /// Lets the reading begin after a position.
+    pub(super) fn after(&mut self, position: u64) {
+        self.next = position + 1;
+    }
+}
+
 impl Session {
     /// Finds out where the subscription begins to read the log; `None` if it reads none.
     ///

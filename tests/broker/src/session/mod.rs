@@ -4,6 +4,7 @@ mod bookmark;
 mod criteria;
 mod delete;
 mod heartbeat;
+mod history;
 mod logon;
 mod pause;
 mod publish;

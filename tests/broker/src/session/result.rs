@@ -96,7 +96,7 @@ fn find<'e>(
     topics: &'e Topics,
     type_at: usize,
     who: &Identity,
-    query: &Query<'_>,
+    query: &'e Query<'_>,
     counters: &mut Counters,
 ) -> Vec<Found<'e>> {
     let criteria = &query.criteria;
@@ -106,6 +106,7 @@ fn find<'e>(
         let Some(sow) = &topic.sow else {
             continue;
         };
+        let past = query.past.as_ref().and_then(|past| past.of(at));
         let grant = topics.entitlements().grant(who, &topic.name, Access::Read);
         if matches!(grant, Grant::Nothing) {
             continue;
@@ -124,12 +125,17 @@ fn find<'e>(
                 });
             }
         };
-        match &query.keys {
-            Some(keys) => keys
+        match (&query.keys, past) {
+            (Some(keys), Some(past)) => past
+                .iter()
+                .filter(|record| keys.iter().any(|key| **key == *record.key))
+                .for_each(&mut look_at),
+            (None, Some(past)) => past.iter().for_each(&mut look_at),
+            (Some(keys), None) => keys
                 .iter()
                 .filter_map(|key| sow.get(key))
                 .for_each(&mut look_at),
-            None => sow.records().for_each(&mut look_at),
+            (None, None) => sow.records().for_each(&mut look_at),
         }
     }
     found

@@ -11,7 +11,7 @@ use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Conflation, Had, Known, Page, Subscription};
+use crate::topic::{Conflation, Had, Known, Page, Pattern, Subscription};
 use amps_core::protocol::{Field, list_items};
 use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
@@ -109,17 +109,11 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
-        let start = self.start_of(engine, &query.criteria, replaced.as_ref(), request)?;
-        if query
-            .criteria
-            .range
-            .as_ref()
-            .is_some_and(|range| !range.is_now())
-        {
-            return Err(Refusal::new(
-                text::INVALID_BOOKMARK,
-                "the topic has no history",
-            ));
+        let mut start = self.start_of(engine, &query.criteria, replaced.as_ref(), request)?;
+        if let (Some(start), Some(past)) = (&mut start, &query.past) {
+            check_history(engine, type_at, &query.criteria.pattern)?;
+            // What came after the state that is shown.
+            start.after(past.position);
         }
         let wishes = Wishes::of(&query.criteria.wanted);
         let known = replaced
@@ -142,7 +136,8 @@ impl Session {
             if limited {
                 sent.insert(topic.at, &record.key);
             }
-            known.has(topic.at, &record.key)
+            // What the client has is what is now, not what was.
+            query.past.is_none() && known.has(topic.at, &record.key)
         });
         self.query_done(engine, request, acks, counters);
         let had = if limited {
@@ -301,6 +296,21 @@ impl Session {
         }
         self.processed(engine, request);
         Ok(())
+    }
+}
+
+/// Refuses a topic of which nothing is known but the present.
+fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Ok(());
+    };
+    let at = engine.topics.find(type_at, name);
+    match at.and_then(|at| engine.topics.at(at).history) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(
+            text::INVALID_BOOKMARK,
+            "the topic has no history",
+        )),
     }
 }
 

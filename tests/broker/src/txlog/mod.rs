@@ -7,6 +7,7 @@
 
 mod bookmark;
 mod entry;
+mod history;
 mod journal;
 mod pace;
 mod reader;
@@ -18,6 +19,7 @@ mod restore;
 
 pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
 pub(crate) use entry::{Entry, Event, Message};
+pub(crate) use history::{History, Moment};
 pub(crate) use journal::Journal;
 pub(crate) use pace::{Pace, Rate};
 pub(crate) use reader::Reader;

@@ -10,6 +10,7 @@ mod controls;
 mod delete;
 mod focus;
 mod heartbeat;
+mod history;
 mod journal;
 mod logon;
 mod pause;
