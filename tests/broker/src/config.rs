@@ -5,6 +5,7 @@ use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
 use crate::tls::ServerTls;
+use crate::txlog::History;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub struct TopicConfig {
     keys: Keys,
     expiration: Option<Duration>,
     logged: bool,
+    history: Option<History>,
 }
 
 /// Where the keys of records come from.
@@ -55,6 +57,7 @@ impl TopicConfig {
             keys: Keys::Fields(keys.into_iter().map(Into::into).collect()),
             expiration: None,
             logged: false,
+            history: None,
         }
     }
 
@@ -66,6 +69,7 @@ impl TopicConfig {
             keys: Keys::Explicit,
             expiration: None,
             logged: false,
+            history: None,
         }
     }
 
@@ -95,8 +99,41 @@ impl TopicConfig {
         self
     }
 
+    /// Lets clients ask for the records as they were: in a query with a bookmark or a time. What
+    /// is longer ago than `window` is not known: the result is empty; without a window everything
+    /// is known that the transaction log has.
+    ///
+    /// The topic is logged, as with [`TopicConfig::logged`]: its history is what the log says. It
+    /// cannot have an [expiration](TopicConfig::expiration) as well.
+    #[must_use]
+    pub fn history(mut self, window: impl Into<Option<Duration>>) -> TopicConfig {
+        self.history = Some(History {
+            window: window.into(),
+            granularity: self
+                .history
+                .map_or(Duration::ZERO, |known| known.granularity),
+        });
+        self
+    }
+
+    /// Gives the topic a [history](TopicConfig::history) in which a state is saved only this
+    /// often: a query gets the last state that was saved before its point. Unless it is set each
+    /// change is a state.
+    #[must_use]
+    pub fn history_granularity(mut self, granularity: Duration) -> TopicConfig {
+        self.history = Some(History {
+            window: self.history.and_then(|known| known.window),
+            granularity,
+        });
+        self
+    }
+
     pub(crate) fn is_logged(&self) -> bool {
-        self.logged
+        self.logged || self.history.is_some()
+    }
+
+    pub(crate) fn past(&self) -> Option<History> {
+        self.history
     }
 
     pub(crate) fn name(&self) -> &str {

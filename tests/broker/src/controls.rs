@@ -1,8 +1,10 @@
 //! What tests can see and disturb.
 
 use crate::engine::Engine;
+use crate::error::BrokerError;
 use crate::queue::Queue;
 use crate::server::Broker;
+use crate::txlog;
 use std::time::{Duration, Instant};
 
 /// What the broker knows at one instant; see [`Broker::wait_until`].
@@ -301,6 +303,43 @@ impl Broker {
             engine.acks_held = false;
             engine.tell_persisted();
         });
+    }
+
+    /// Sends the transaction log to another broker as well, each entry this long after it was
+    /// appended. What is in the log now is there when this returns.
+    ///
+    /// The other broker keeps the bookmarks, and has an order of its own: only what one publisher
+    /// published is in the same order in both. It may send its log to this one, too. Publishers
+    /// and bookmark subscriptions are told that something is persisted when the other broker has
+    /// it, and not before.
+    ///
+    /// Topics should be logged in both brokers. If the other broker has ended, nothing more
+    /// counts as persisted until its successor takes its place in another call of this, or
+    /// [`Broker::stop_replicating`] says that nobody has to have it. The same call is due when
+    /// this broker starts anew; what the other has already is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Thread`] if the thread that sends cannot be started.
+    pub fn replicate_to(&self, other: &Broker, lag: Duration) -> Result<(), BrokerError> {
+        let replicator = txlog::start_replication(self, other, lag).map_err(BrokerError::Thread)?;
+        self.replicators.lock().push(replicator);
+        Ok(())
+    }
+
+    /// Changes the lag of every replication from this broker.
+    pub fn set_replication_lag(&self, lag: Duration) {
+        self.shared.turn(|engine| engine.log.set_lag(lag));
+    }
+
+    /// Sends the log nowhere any more. What it waited for counts as persisted.
+    pub fn stop_replicating(&self) {
+        self.shared.turn(|engine| {
+            engine.log.unlink();
+            engine.follow_log();
+            engine.tell_persisted();
+        });
+        self.shared.replicating.notify_all();
     }
 
     /// Refuses the next `count` logons with this reason, which ends their connections. Replaces

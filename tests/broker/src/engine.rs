@@ -302,6 +302,18 @@ impl Engine {
         replays.refill(connection, &mut world);
     }
 
+    /// Stops subscriptions in the log.
+    pub(crate) fn pause(&mut self, subscriptions: &[Arc<Subscription>]) {
+        let (replays, mut world) = self.replaying();
+        replays.pause(subscriptions, &mut world);
+    }
+
+    /// Lets subscriptions go on in the log.
+    pub(crate) fn resume(&mut self, subscriptions: &[Arc<Subscription>]) {
+        let (replays, mut world) = self.replaying();
+        replays.resume(subscriptions, &mut world);
+    }
+
     /// More may be told to be persisted than before.
     pub(crate) fn tell_persisted(&mut self) {
         crate::session::tell_write_acks(self);
@@ -312,7 +324,7 @@ impl Engine {
     /// Ends a subscription.
     pub(crate) fn unsubscribe(&mut self, connection: u64, ended: &Arc<Subscription>) {
         self.topics.unsubscribe(connection, ended);
-        if self.replays.remove(ended).is_some() {
+        if self.replays.remove(ended) {
             self.log.keep_old = self.replays.want_old();
         }
     }
@@ -367,13 +379,13 @@ impl Engine {
                 topic.release(connection, since, now, &mut outlet);
             }
             Task::Queue { topic } => self.topics.stir(topic),
-            Task::Replay { connection } => {
+            Task::Replay { replay } => {
                 let (replays, mut world) = self.replaying();
-                replays.wake(connection, &mut world);
+                replays.wake(replay, due, &mut world);
             }
-            Task::Safe { connection } => {
+            Task::Safe { replay } => {
                 let (replays, mut world) = self.replaying();
-                replays.tell(connection, &mut world);
+                replays.tell(replay, &mut world);
             }
             Task::Acks { connection } => crate::session::write_acks_due(self, connection),
         }

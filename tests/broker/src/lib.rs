@@ -32,7 +32,8 @@
 //!   [switched on](Builder::conflate_acks) or there is a transaction log.
 //! - A [transaction log](Builder::logged_topic): subscriptions that begin at a bookmark, a list, a
 //!   time, in a range, and go on with what is published later; duplicates are dropped; a logon is
-//!   told the last sequence number. A replay goes at the pace of its reader.
+//!   told the last sequence number. A replay goes at the pace of its reader, or at a `rate`; it
+//!   can be paused, and several can be resumed together.
 //! - [Queues](QueueConfig) over logged topics: at least once or at most once, with leases, backlogs,
 //!   three kinds of fairness, filters, priority, expiration, acknowledgements in lists; a query
 //!   browses. With a bookmark a subscription to a queue replays its topics.
@@ -43,6 +44,9 @@
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
 //! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
+//! - [History](TopicConfig::history): queries of the records as they were, also as the beginning
+//!   of a subscription.
+//! - [Replication](Broker::replicate_to) to another broker, without which nothing is persisted.
 //! - With a [journal](Builder::journal), the log, the records and the queues survive the end of the
 //!   process.
 //!
@@ -50,8 +54,6 @@
 //!
 //! | left out | what a client sees |
 //! |---|---|
-//! | history: a query as of a bookmark other than "now" | on `sow` it is ignored, else `invalid bookmark` |
-//! | `rate`, `pause`, `resume` | `invalid options` |
 //! | conflation of what is read from the log | `invalid options` |
 //! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
 //! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
@@ -129,6 +131,15 @@
 //!   replay, but not afterwards.
 //! - While a replay is under way its `persisted` acknowledgements speak of the whole log,
 //!   afterwards never of what the client has not been sent.
+//! - What is said of reading a log, such as `rate`, without a bookmark: `invalid options`. A
+//!   `pause` or `resume` that names a subscription without one: `invalid options`, and one that is
+//!   not there: `invalid sub id`; then none of the list is paused or resumed.
+//! - A rate counts the messages that are sent, not those that are looked at, and a late timer may
+//!   be made up for by 1 ms. KB and the like are powers of 1024; B is understood, too.
+//! - A broker that takes over from another gives messages times of its own.
+//! - To the state at a time, or at a message, belongs what was processed then. Without a history a
+//!   subscription with a query takes only the bookmark "now": `invalid bookmark`; of a pattern,
+//!   topics without one show no records then. A state is worked out from the whole log.
 //! - `fully_durable` holds back everything until the log is safe up to there.
 //! - A subscription that replaces one with a bookmark, and has none itself, goes on where that one
 //!   was.

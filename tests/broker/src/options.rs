@@ -4,6 +4,7 @@ use crate::filter::{Path, Projection, Select};
 use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::txlog::Rate;
 use amps_core::CommandType;
 use amps_core::protocol::{Field, option_items};
 use std::time::Duration;
@@ -61,6 +62,14 @@ pub(crate) struct Wanted {
     pub(crate) live: bool,
     /// Deliver only what is safe everywhere.
     pub(crate) fully_durable: bool,
+    /// Stop reading the log, or do not begin.
+    pub(crate) pause: bool,
+    /// Go on reading the log.
+    pub(crate) resume: bool,
+    /// How fast to read the log.
+    pub(crate) rate: Option<Rate>,
+    /// The longest wait between two messages that the rate may cause.
+    pub(crate) rate_max_gap: Option<Duration>,
     /// Where to start if none of the bookmarks is found.
     pub(crate) not_found: NotFound,
     /// The most records to send.
@@ -86,9 +95,6 @@ pub(crate) struct Wanted {
     /// How many unacknowledged messages of queues to deliver.
     pub(crate) max_backlog: Option<usize>,
 }
-
-/// Options that AMPS has and this broker has not.
-const KNOWN: &[&str] = &["pause", "rate", "rate_max_gap", "resume"];
 
 impl Wanted {
     /// Reads the options of the commands that subscribe or query (`commands §3`).
@@ -143,6 +149,16 @@ impl Wanted {
             ("bookmark", None) if subscribes => self.bookmark = true,
             ("live", None) if subscribes => self.live = true,
             ("fully_durable", None) if subscribes => self.fully_durable = true,
+            ("pause", None) if subscribes => self.pause = true,
+            ("resume", None) if subscribes => self.resume = true,
+            ("rate", Some(text)) if subscribes => {
+                let rate = Rate::parse(text).ok_or_else(|| bad(item, &"no rate"))?;
+                self.rate = Some(rate);
+            }
+            ("rate_max_gap", Some(text)) if subscribes => {
+                let gap = interval::parse(text).ok_or_else(|| bad(item, &"no interval"))?;
+                self.rate_max_gap = Some(gap);
+            }
             ("bookmark_not_found", Some(value)) if subscribes => {
                 self.not_found = match value {
                     "now" => NotFound::Now,
@@ -153,9 +169,6 @@ impl Wanted {
             }
             // This changes nothing: deltas have their keys anyway.
             ("send_keys", None) if queries || deltas => {}
-            (name, _) if KNOWN.contains(&name) => {
-                return Err(bad(item, &"it is not supported"));
-            }
             _ => return Err(bad(item, &format!("no option of {command}"))),
         }
         Ok(())
@@ -201,6 +214,12 @@ impl Wanted {
             "skip_n without top_n"
         } else if self.conflation_key.is_some() && self.conflation.is_none() {
             "conflation_key without conflation"
+        } else if self.live && (self.rate.is_some() || self.pause || self.resume) {
+            "what is live has no rate, no pause and no resume"
+        } else if self.pause && self.resume {
+            "pause and resume"
+        } else if self.rate_max_gap.is_some() && self.rate.is_none() {
+            "rate_max_gap without rate"
         } else if self.projection.is_some()
             && (self.select.is_some() || self.conflation_key.is_some())
         {
@@ -294,7 +313,17 @@ mod tests {
             ("subscribe", "top_n=3"),
             ("subscribe", "send_keys"),
             ("subscribe", "no_empties"),
-            ("subscribe", "rate=750"),
+            ("subscribe", "rate=fast"),
+            ("subscribe", "rate=0"),
+            ("subscribe", "rate"),
+            ("subscribe", "rate_max_gap=1s"),
+            ("subscribe", "rate=1,rate_max_gap=long"),
+            ("subscribe", "rate=1,live"),
+            ("subscribe", "pause,live"),
+            ("subscribe", "resume,live"),
+            ("subscribe", "pause,resume"),
+            ("subscribe", "bookmark_not_found=never"),
+            ("sow", "pause"),
             ("subscribe", "select=/id"),
             ("sow_and_subscribe", "no_empties"),
             ("sow", "live"),

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) timer: Condvar,
     /// Wakes those who wait for a state; goes with `engine`.
     pub(crate) changed: Condvar,
+    /// Wakes those who send the log to other brokers; goes with `engine`.
+    pub(crate) replicating: Condvar,
     threads: Threads,
     last_connection: AtomicU64,
 }
@@ -74,6 +76,9 @@ impl Shared {
         engine.dispatch();
         if engine.timers.take_changed() {
             self.timer.notify_one();
+        }
+        if engine.log.is_replicated() {
+            self.replicating.notify_all();
         }
         if engine.watchers > 0 {
             self.changed.notify_all();
@@ -127,6 +132,7 @@ pub struct Broker {
     /// Where it listens when it does; the first is the one for plain TCP.
     endpoints: Vec<Endpoint>,
     timer: Option<JoinHandle<()>>,
+    pub(crate) replicators: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
@@ -142,6 +148,7 @@ impl Broker {
             engine: Mutex::new(engine),
             timer: Condvar::new(),
             changed: Condvar::new(),
+            replicating: Condvar::new(),
             threads: Threads::default(),
             last_connection: AtomicU64::new(0),
         });
@@ -156,6 +163,7 @@ impl Broker {
             listeners: Mutex::new(listeners),
             shared,
             timer: Some(timer),
+            replicators: Mutex::new(Vec::new()),
         })
     }
 
@@ -271,5 +279,11 @@ impl Drop for Broker {
             let _ = timer.join();
         }
         self.shared.threads.join();
+        self.shared.replicating.notify_all();
+        for replicator in self.replicators.get_mut().drain(..) {
+            let _ = replicator.join();
+        }
+        // Others that send to this one may hold it for a moment yet.
+        self.shared.engine.lock().log.detach();
     }
 }

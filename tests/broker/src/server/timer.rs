@@ -39,15 +39,15 @@ pub(crate) enum Task {
         /// The place of the queue.
         topic: usize,
     },
-    /// Look after the replays of a connection: a range may end.
+    /// Look after a replay: a range may end, or its pace lets it go on.
     Replay {
-        /// The connection.
-        connection: u64,
+        /// Which one.
+        replay: u64,
     },
-    /// Tell the bookmark subscriptions of a connection what is safe.
+    /// Tell the bookmark subscriptions of a replay what is safe.
     Safe {
-        /// The connection.
-        connection: u64,
+        /// Which one.
+        replay: u64,
     },
     /// Acknowledge what a connection has published.
     Acks {

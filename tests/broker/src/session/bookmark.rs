@@ -4,14 +4,15 @@ use super::Session;
 use super::criteria::Criteria;
 use crate::ack::{Ack, Kind};
 use crate::engine::Engine;
-use crate::options::NotFound;
+use crate::options::{NotFound, Wanted};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Pattern, Subscription};
-use crate::txlog::{Reader, Replay, Stop};
+use crate::txlog::{Pace, Rate, Reader, Replay, Stop};
 use amps_core::protocol::Field;
 use amps_core::{AckType, CommandType};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Where a subscription is to read the log from.
 #[derive(Debug)]
@@ -23,6 +24,13 @@ pub(super) struct Start {
     stop: Option<Stop>,
     /// The most messages to send.
     top_n: Option<u64>,
+}
+
+impl Start {
+    /// Lets the reading begin after a position.
+    pub(super) fn after(&mut self, position: u64) {
+        self.next = position + 1;
+    }
 }
 
 impl Session {
@@ -47,6 +55,10 @@ impl Session {
             }
             let connection = self.connection.id();
             let found = replaced.and_then(|old| engine.replays.find(connection, old));
+            if found.is_none() && needs_log(&criteria.wanted) {
+                let problem = "there is no bookmark";
+                return Err(Refusal::new(text::INVALID_OPTIONS, problem));
+            }
             return Ok(found.map(|(replay, reader)| Start {
                 next: replay.position(),
                 arrived: reader.arrived,
@@ -100,7 +112,7 @@ impl Session {
         engine: &mut Engine,
         type_at: usize,
         request: &Request<'_>,
-        criteria: Wishes,
+        wishes: Wishes,
         subscription: &Arc<Subscription>,
         start: Start,
     ) {
@@ -110,14 +122,19 @@ impl Session {
             arrived: start.arrived,
             stop: start.stop,
             left: start.top_n,
-            live: criteria.live,
-            fully_durable: criteria.fully_durable,
+            live: wishes.live,
+            fully_durable: wishes.fully_durable,
             completed: is_subscribe(request) && request.wants(AckType::COMPLETED),
             persisted: request.wants(AckType::PERSISTED),
             told: 0,
             done: false,
         };
-        engine.start_replay(Replay::new(&self.connection, type_at, reader, start.next));
+        let now = Instant::now();
+        let pace = wishes.rate.map(|rate| Pace::new(rate, wishes.max_gap, now));
+        let replay = Replay::new(&self.connection, type_at, reader, start.next)
+            .at_pace(pace)
+            .paused(wishes.paused);
+        engine.start_replay(replay);
     }
 
     /// Says at once that the replay is over: there is none.
@@ -144,8 +161,28 @@ impl Session {
 /// How a client wants to read the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wishes {
-    pub(super) live: bool,
-    pub(super) fully_durable: bool,
+    live: bool,
+    fully_durable: bool,
+    paused: bool,
+    rate: Option<Rate>,
+    max_gap: Option<Duration>,
+}
+
+impl Wishes {
+    pub(super) fn of(wanted: &Wanted) -> Wishes {
+        Wishes {
+            live: wanted.live,
+            fully_durable: wanted.fully_durable,
+            paused: wanted.pause,
+            rate: wanted.rate,
+            max_gap: wanted.rate_max_gap,
+        }
+    }
+}
+
+/// True for what is said of reading the log, and of nothing else.
+fn needs_log(wanted: &Wanted) -> bool {
+    wanted.rate.is_some() || wanted.pause
 }
 
 /// True if `completed` is said of the replay; of a query it is said of the result.

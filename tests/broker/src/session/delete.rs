@@ -147,6 +147,7 @@ impl Session {
             log.keep(&Record::Kept(Entry {
                 bookmark: Bookmark::NONE,
                 processed,
+                from: 0,
                 event: Logged::Delete(in_one_list(&others)),
             }))?;
         }
@@ -154,6 +155,7 @@ impl Session {
             log.append(Entry {
                 bookmark,
                 processed,
+                from: 0,
                 event: Logged::Delete(in_one_list(&logged)),
             })?;
         }

@@ -69,6 +69,7 @@ impl Session {
             correlation_id: request.text(Field::CorrelationId),
             expiration: request.number(Field::Expiration),
             bookmark: known.bookmark(),
+            from: 0,
         };
         let (topics, mut outlet) = engine.delivering();
         let version = topics.tick();

@@ -126,7 +126,7 @@ fn find<'e>(
     topics: &'e Topics,
     type_at: usize,
     who: &Identity,
-    query: &Query<'_>,
+    query: &'e Query<'_>,
     counters: &mut Counters,
 ) -> Vec<Found<'e>> {
     let criteria = &query.criteria;
@@ -149,12 +149,18 @@ fn find<'e>(
                 let seen = Seen::record(&topic.message_type, &topic.name, record);
                 look_at(record, None, &seen);
             };
-            match &query.keys {
-                Some(keys) => keys
+            let past = query.past.as_ref().and_then(|past| past.of(at));
+            match (&query.keys, past) {
+                (Some(keys), Some(past)) => past
+                    .iter()
+                    .filter(|record| keys.iter().any(|key| **key == *record.key))
+                    .for_each(&mut look_at),
+                (None, Some(past)) => past.iter().for_each(&mut look_at),
+                (Some(keys), None) => keys
                     .iter()
                     .filter_map(|key| sow.get(key))
                     .for_each(&mut look_at),
-                None => sow.records().for_each(&mut look_at),
+                (None, None) => sow.records().for_each(&mut look_at),
             }
         }
         // A queue is browsed: nothing is leased. Its messages have no keys to be asked for by.

@@ -11,7 +11,7 @@ use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Conflation, Had, Known, Page, Subscription};
+use crate::topic::{Conflation, Had, Known, Page, Pattern, Subscription};
 use amps_core::protocol::{Field, list_items};
 use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
@@ -37,6 +37,9 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let criteria = Criteria::read(engine, type_at, request)?;
         if read_order(request)?.is_some() {
             return Err(Refusal::new(
@@ -55,10 +58,7 @@ impl Session {
         let granted = backlog_option(engine, type_at, &criteria);
         let start = self.start_of(engine, type_at, &criteria, replaced.as_ref(), request)?;
         let has_bookmark = criteria.range.is_some();
-        let wishes = Wishes {
-            live: criteria.wanted.live,
-            fully_durable: criteria.wanted.fully_durable,
-        };
+        let wishes = Wishes::of(&criteria.wanted);
         let entry = Entry {
             id: &id,
             criteria,
@@ -105,25 +105,20 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
-        let start = self.start_of(engine, type_at, &query.criteria, replaced.as_ref(), request)?;
-        if query
-            .criteria
-            .range
-            .as_ref()
-            .is_some_and(|range| !range.is_now())
-        {
-            return Err(Refusal::new(
-                text::INVALID_BOOKMARK,
-                "the topic has no history",
-            ));
+        let mut start =
+            self.start_of(engine, type_at, &query.criteria, replaced.as_ref(), request)?;
+        if let (Some(start), Some(past)) = (&mut start, &query.past) {
+            check_history(engine, type_at, &query.criteria.pattern)?;
+            // What came after the state that is shown.
+            start.after(past.position);
         }
-        let wishes = Wishes {
-            live: query.criteria.wanted.live,
-            fully_durable: query.criteria.wanted.fully_durable,
-        };
+        let wishes = Wishes::of(&query.criteria.wanted);
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))
@@ -145,7 +140,8 @@ impl Session {
             if limited {
                 sent.insert(topic.at, &record.key);
             }
-            known.has(topic.at, &record.key)
+            // What the client has is what is now, not what was.
+            query.past.is_none() && known.has(topic.at, &record.key)
         });
         self.query_done(engine, request, acks, counters);
         let had = if limited {
@@ -334,6 +330,21 @@ fn backlog_option(engine: &Engine, type_at: usize, criteria: &Criteria) -> Strin
     granted_backlog(engine, type_at, criteria)
         .map(|granted| format!("max_backlog={granted}"))
         .unwrap_or_default()
+}
+
+/// Refuses a topic of which nothing is known but the present.
+fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Ok(());
+    };
+    let at = engine.topics.find(type_at, name);
+    match at.and_then(|at| engine.topics.at(at).history) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(
+            text::INVALID_BOOKMARK,
+            "the topic has no history",
+        )),
+    }
 }
 
 /// The page that a paginated subscription keeps.

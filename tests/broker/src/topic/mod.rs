@@ -34,7 +34,7 @@ use crate::message_type::MessageType;
 use crate::queue::Queue;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
-use crate::txlog::LoggedTopics;
+use crate::txlog::{History, LoggedTopics};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,6 +51,8 @@ pub(crate) struct Topic {
     pub(crate) published: u64,
     /// What is done to it goes into the transaction log.
     pub(crate) logged: bool,
+    /// Set if its records can be asked for as they were.
+    pub(crate) history: Option<History>,
     /// Its place among the topics.
     pub(crate) at: usize,
     /// The queue of this name; then nobody listens here.
@@ -142,11 +144,15 @@ impl Topics {
         if self.find(type_at, name).is_some() {
             return Err("configured twice".to_owned());
         }
+        if config.past().is_some() && config.default_lifetime().is_some() {
+            return Err("history and expiration exclude each other".to_owned());
+        }
         let rule = match config.keys() {
             Keys::Explicit => KeyRule::Explicit,
             Keys::Fields(paths) => KeyRule::fields(&self.types[type_at], paths)?,
         };
         let at = self.create(type_at, name);
+        self.all[at].history = config.past();
         self.all[at].sow = Some(Sow::new(rule, config.default_lifetime()));
         Ok(())
     }
@@ -160,6 +166,7 @@ impl Topics {
             routes: Routes::default(),
             published: 0,
             logged: self.logged.has(name),
+            history: None,
             at,
             queue: None,
             feeds: Vec::new(),

@@ -27,6 +27,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) expiration: Option<u64>,
     /// What it is called in the log; `None` if there is no log.
     pub(crate) bookmark: Option<Bookmark>,
+    /// The number of the broker that brings it; 0 for a client.
+    pub(crate) from: u64,
 }
 
 impl Topic {
@@ -49,6 +51,7 @@ impl Topic {
             outlet.log.append(Entry {
                 bookmark,
                 processed: clock,
+                from: message.from,
                 event: Logged::Message(Message {
                     topic: self.at,
                     key: Box::default(),
@@ -268,6 +271,7 @@ fn entry(topic: usize, message: &Incoming<'_>, bookmark: Bookmark, record: &Reco
     Entry {
         bookmark,
         processed: record.updated,
+        from: message.from,
         event: Logged::Message(Message {
             topic,
             key: record.key.clone(),

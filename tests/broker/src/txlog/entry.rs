@@ -11,6 +11,9 @@ pub(crate) struct Entry {
     /// When it was processed, in microseconds since 1970. Never less than that of the entry
     /// before.
     pub(crate) processed: u64,
+    /// The number of the broker that it was taken over from; 0 if a client brought it, or if that
+    /// was in an earlier life.
+    pub(crate) from: u64,
     pub(crate) event: Event,
 }
 

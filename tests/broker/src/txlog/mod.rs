@@ -7,16 +7,26 @@
 
 mod bookmark;
 mod entry;
+mod history;
 mod journal;
+mod pace;
+mod reader;
 mod record;
 mod replay;
+mod replays;
+mod replicate;
 mod restore;
 
 pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
 pub(crate) use entry::{Entry, Event, Message};
+pub(crate) use history::{History, Moment};
 pub(crate) use journal::Journal;
+pub(crate) use pace::{Pace, Rate};
+pub(crate) use reader::Reader;
 pub(crate) use record::{QueueEvent, Record};
-pub(crate) use replay::{Reader, Replay, Replays, World};
+pub(crate) use replay::{Replay, World};
+pub(crate) use replays::Replays;
+pub(crate) use replicate::start as start_replication;
 pub(crate) use restore::Restoring;
 
 use crate::config::Settings;
@@ -80,6 +90,9 @@ pub(crate) struct Log {
     entries: Vec<Entry>,
     publishers: FxHashMap<u64, Publisher>,
     journal: Option<Journal>,
+    /// The brokers that everything is sent to.
+    links: Vec<replicate::Link>,
+    last_link: u64,
     /// The names of the message types, by their places.
     type_names: Vec<String>,
     /// Tells this broker from others that may replicate to it.
@@ -122,6 +135,11 @@ impl Log {
     /// The number of this broker; the one that a journal was begun with stays with it.
     pub(crate) fn instance(&self) -> u64 {
         self.instance
+    }
+
+    /// Gives the journal back to the system: another broker may open it.
+    pub(crate) fn detach(&mut self) {
+        self.journal = None;
     }
 
     /// From now on everything goes into this journal too.
@@ -206,7 +224,16 @@ impl Log {
 
     /// Up to where everything is safe, so that it may be acknowledged as persisted.
     pub(crate) fn durable(&self) -> u64 {
-        self.end()
+        let elsewhere = self.links.iter().map(|link| link.position).min();
+        elsewhere.unwrap_or(u64::MAX).min(self.end())
+    }
+
+    fn type_name(&self, type_at: usize) -> &str {
+        self.type_names.get(type_at).map_or("", String::as_str)
+    }
+
+    fn type_at(&self, name: &str) -> Option<usize> {
+        self.type_names.iter().position(|known| known == name)
     }
 
     /// The time that an entry gets which is appended now: the log never goes back in time.
@@ -403,6 +430,7 @@ mod tests {
             log.append(Entry {
                 bookmark: bookmark(publisher, sequence),
                 processed,
+                from: 0,
                 event: Event::Message(Message {
                     topic: 0,
                     key: Box::default(),

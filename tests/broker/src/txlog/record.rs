@@ -209,6 +209,7 @@ fn take_message(body: &mut Bytes, place: impl Fn(u32) -> Option<usize>) -> Optio
     Some(Entry {
         bookmark,
         processed,
+        from: 0,
         event: Event::Message(Message {
             topic,
             key: (&*key).into(),
@@ -231,6 +232,7 @@ fn take_delete(body: &mut Bytes, place: impl Fn(u32) -> Option<usize>) -> Option
     Some(Entry {
         bookmark,
         processed,
+        from: 0,
         event: Event::Delete(records),
     })
 }
@@ -258,6 +260,7 @@ mod tests {
                 sequence: 8,
             },
             processed: 9,
+            from: 0,
             event,
         }
     }

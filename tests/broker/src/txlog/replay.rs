@@ -10,7 +10,7 @@
 //! log, if it has caught up; else on the writer thread of its connection, whenever that has
 //! written what there was.
 
-use super::{Entry, Event, Log, Message, Stop};
+use super::{Entry, Event, Log, Message, Pace, Reader};
 use crate::ack::{Ack, Kind};
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::time::now_micros;
@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 /// How many entries one step looks at.
 const STEP: usize = 64;
 
+/// The end of a range may be in any year. A timer that comes too early is set anew.
+const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
 /// What a replay works with.
 pub(crate) struct World<'e> {
     pub(crate) topics: &'e Topics,
@@ -31,79 +34,6 @@ pub(crate) struct World<'e> {
     pub(crate) timers: &'e mut Timers,
     /// A test holds back persisted acknowledgements.
     pub(crate) acks_held: bool,
-}
-
-/// One subscription that reads the log.
-pub(crate) struct Reader {
-    pub(crate) subscription: Arc<Subscription>,
-    pub(crate) command_id: Box<[u8]>,
-    /// Where the log ended when the command arrived: up to there it is a replay.
-    pub(crate) arrived: u64,
-    /// Where it ends, if it does.
-    pub(crate) stop: Option<Stop>,
-    /// How many messages are still to be sent, if they are limited.
-    pub(crate) left: Option<u64>,
-    /// After the replay, do not wait for the client to read.
-    pub(crate) live: bool,
-    /// Only what is safe everywhere.
-    pub(crate) fully_durable: bool,
-    /// An acknowledgement is owed when the replay is over.
-    pub(crate) completed: bool,
-    /// Tell what is safe, now and then.
-    pub(crate) persisted: bool,
-    /// The position that was told last.
-    pub(crate) told: u64,
-    /// It has got everything.
-    pub(crate) done: bool,
-}
-
-impl Reader {
-    /// Writes the acknowledgement that the replay is over, if it is owed.
-    fn complete(&mut self, log: &Log, position: u64, out: &mut Vec<u8>) {
-        if std::mem::take(&mut self.completed) {
-            let bookmark = log.name(position);
-            let ack = Ack {
-                command_id: &self.command_id,
-                sub_id: &self.subscription.id,
-                bookmark: bookmark.as_bytes(),
-                kind: Kind::Completed,
-                ..Ack::default()
-            };
-            ack.write(out);
-        }
-    }
-
-    /// Ends it before the entry at this position.
-    fn end(&mut self, log: &Log, next: u64, out: &mut Vec<u8>) {
-        self.complete(log, next.saturating_sub(1), out);
-        self.done = true;
-    }
-
-    /// Notes what is due before the entry at `next`, processed at `time`, is looked at.
-    fn come_to(&mut self, log: &Log, next: u64, time: u64, out: &mut Vec<u8>) {
-        if self.done {
-            return;
-        }
-        match self.stop {
-            _ if self.left == Some(0) => self.end(log, next, out),
-            Some(stop) if stop.is_before(next, time) => self.end(log, next, out),
-            // The end of a range is where it is complete.
-            Some(_) => {}
-            None if next > self.arrived => self.complete(log, self.arrived, out),
-            None => {}
-        }
-    }
-
-    /// The position up to which everything is safe, as this client should hear it.
-    ///
-    /// During the replay that is said of the whole log (`broker-behaviour §7`). Afterwards it is
-    /// not said of what the client may not have been sent yet, as it would resume after that.
-    fn safe_point(&self, log: &Log, next: u64) -> u64 {
-        match next > self.arrived {
-            true => log.durable().min(next - 1),
-            false => log.durable(),
-        }
-    }
 }
 
 /// A reader at one topic.
@@ -118,20 +48,25 @@ struct Place {
 
 /// Some subscriptions of one connection that read together, in most cases one.
 pub(crate) struct Replay {
-    connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection>,
     /// The place of the message type.
     type_at: usize,
-    readers: Vec<Reader>,
+    pub(super) readers: Vec<Reader>,
     /// The position of the entry that is looked at next.
     next: u64,
     /// Who listens to which topic, by the place of the topic.
     listeners: FxHashMap<usize, Vec<Place>>,
     /// The writer of the connection carries on with it.
-    behind: bool,
-    /// A timer is set for the end of a range.
-    timed: bool,
+    pub(super) behind: bool,
+    /// It stands still until it is resumed.
+    pub(super) paused: bool,
+    pub(super) pace: Option<Pace>,
+    /// Unique in this broker.
+    pub(super) id: u64,
+    /// When a timer comes that lets it go on.
+    pub(super) timer: Option<Instant>,
     /// A timer is set for acknowledgements.
-    armed: bool,
+    pub(super) armed: bool,
 }
 
 impl Replay {
@@ -148,9 +83,49 @@ impl Replay {
             next,
             listeners: FxHashMap::default(),
             behind: false,
-            timed: false,
+            paused: false,
+            pace: None,
+            id: 0,
+            timer: None,
             armed: false,
         }
+    }
+
+    /// Lets it go no faster than this.
+    pub(crate) fn at_pace(self, pace: Option<Pace>) -> Replay {
+        Replay { pace, ..self }
+    }
+
+    /// Lets it begin paused, or go on.
+    pub(crate) fn paused(self, paused: bool) -> Replay {
+        Replay { paused, ..self }
+    }
+
+    pub(super) fn has(&self, subscription: &Subscription) -> bool {
+        let mut readers = self.readers.iter();
+        readers.any(|reader| reader.subscription.since == subscription.since)
+    }
+
+    /// Takes a subscription out, as a replay of its own.
+    pub(super) fn take(&mut self, subscription: &Subscription) -> Option<Replay> {
+        let is_it = |reader: &Reader| reader.subscription.since == subscription.since;
+        let reader = self.readers.remove(self.readers.iter().position(is_it)?);
+        // They tell the readers by their places.
+        self.listeners.clear();
+        let taken = Replay::new(&self.connection, self.type_at, reader, self.next)
+            .at_pace(self.pace.clone())
+            .paused(self.paused);
+        Some(taken)
+    }
+
+    /// True if both can read on together.
+    pub(super) fn goes_with(&self, other: &Replay) -> bool {
+        let same_pace = match (&self.pace, &other.pace) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.equals(other),
+            _ => false,
+        };
+        same_pace && self.next == other.next && self.type_at == other.type_at
     }
 
     /// The position of the entry that is looked at next.
@@ -165,11 +140,15 @@ impl Replay {
 
     /// Goes on for a bit. What is then left to do is left to the writer of the connection, or to
     /// a timer, or there is nothing.
-    fn advance(&mut self, world: &mut World<'_>) {
+    pub(super) fn advance(&mut self, world: &mut World<'_>) {
         let log = world.log;
         let mut out = Vec::new();
         let mut budget = STEP;
         self.behind = false;
+        if self.paused {
+            return;
+        }
+        let now = Instant::now();
         let bound = self.bound(log);
         while self.next <= bound && !self.is_done() {
             let Some(entry) = log.at(self.next) else {
@@ -182,8 +161,16 @@ impl Replay {
             for reader in &mut self.readers {
                 reader.come_to(log, self.next, entry.processed, &mut out);
             }
+            let due = |pace: &mut Pace| pace.due(entry.processed, now);
+            if let Some(due) = self.pace.as_mut().and_then(due) {
+                self.set_timer(due, world.timers);
+                break;
+            }
             if let Event::Message(message) = &entry.event {
-                self.deliver(world.topics, entry, message, &mut out);
+                let sent = self.deliver(world.topics, entry, message, &mut out);
+                if let (true, Some(pace)) = (sent, &mut self.pace) {
+                    pace.sent(message.payload.len(), now);
+                }
             }
             self.next += 1;
             budget -= 1;
@@ -194,6 +181,7 @@ impl Replay {
             for reader in &mut self.readers {
                 reader.come_to(log, self.next, now, &mut out);
             }
+            self.wait_for_end(world.timers);
         }
         if !out.is_empty() {
             self.connection
@@ -202,7 +190,6 @@ impl Replay {
         if self.behind {
             self.connection.ask_for_more();
         }
-        self.set_timers(world);
     }
 
     fn is_done(&self) -> bool {
@@ -224,7 +211,14 @@ impl Replay {
             || readers.any(|reader| reader.live && self.next > reader.arrived)
     }
 
-    fn deliver(&mut self, topics: &Topics, entry: &Entry, message: &Message, out: &mut Vec<u8>) {
+    /// Writes what a message means to the readers; false if that is nothing.
+    fn deliver(
+        &mut self,
+        topics: &Topics,
+        entry: &Entry,
+        message: &Message,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let topic = topics.at(message.topic);
         let (readers, next) = (&mut self.readers, self.next);
         let places = self.listeners.entry(message.topic).or_insert_with(|| {
@@ -248,6 +242,7 @@ impl Replay {
         // If one gets all fields, so do the others (`broker-behaviour §1`).
         let whole = verdicts.contains(&Verdict::Message { whole: true });
         let mut parcels = Parcels::default();
+        let mut sent = false;
         for (place, verdict) in places.iter().zip(verdicts) {
             let Some(news) = place.listener.news(verdict, &change, whole) else {
                 continue;
@@ -257,27 +252,32 @@ impl Replay {
                 1 => place.addressee.write(out, &topic.name, &news),
                 _ => parcels.add(&reader.subscription, news),
             }
+            sent = true;
             reader.left = reader.left.map(|left| left.saturating_sub(1));
         }
         parcels.write(out, &topic.name);
+        sent
     }
 
-    fn set_timers(&mut self, world: &mut World<'_>) {
-        let connection = self.connection.id();
+    /// Sets a timer for the end of a range that is in the future.
+    fn wait_for_end(&mut self, timers: &mut Timers) {
         let end = |reader: &Reader| reader.stop?.time.filter(|_| !reader.done);
-        if self.next > world.log.end()
-            && !self.timed
-            && let Some(end) = self.readers.iter().filter_map(end).min()
-        {
-            self.timed = true;
+        if let Some(end) = self.readers.iter().filter_map(end).min() {
             let wait = Duration::from_micros(end.saturating_sub(now_micros()).saturating_add(1));
-            let due = Instant::now() + wait.min(LONGEST_WAIT);
-            world.timers.add(due, Task::Replay { connection });
+            self.set_timer(Instant::now() + wait.min(LONGEST_WAIT), timers);
+        }
+    }
+
+    /// Sets a timer, unless one comes as early anyway.
+    fn set_timer(&mut self, due: Instant, timers: &mut Timers) {
+        if self.timer.is_none_or(|timer| due < timer) {
+            self.timer = Some(due);
+            timers.add(due, Task::Replay { replay: self.id });
         }
     }
 
     /// Sends what is safe to those who want to hear it, if it is more than they know.
-    fn tell(&mut self, log: &Log, wakes: &mut Wakes) {
+    pub(super) fn tell(&mut self, log: &Log, wakes: &mut Wakes) {
         for reader in &mut self.readers {
             let point = reader.safe_point(log, self.next);
             if !reader.persisted || point <= reader.told {
@@ -296,7 +296,7 @@ impl Replay {
     }
 
     /// True if somebody is to be told what is safe, and no timer is set for it.
-    fn has_news(&self, log: &Log) -> bool {
+    pub(super) fn has_news(&self, log: &Log) -> bool {
         let wants =
             |reader: &Reader| reader.persisted && reader.safe_point(log, self.next) > reader.told;
         !self.armed && self.readers.iter().any(wants)
@@ -316,143 +316,4 @@ fn listening(topics: &Topics, topic: &Topic, readers: &[Reader]) -> Vec<Place> {
         })
     };
     readers.iter().enumerate().filter_map(at_topic).collect()
-}
-
-/// The end of a range may be in any year. A timer that comes too early is set anew.
-const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
-
-/// Every replay of the broker.
-#[derive(Default)]
-pub(crate) struct Replays {
-    all: Vec<Replay>,
-    /// How often clients are told what is safe.
-    interval: Duration,
-}
-
-impl Replays {
-    pub(crate) fn new(interval: Duration) -> Replays {
-        Replays {
-            all: Vec::new(),
-            interval,
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    /// Takes in a replay and lets it begin.
-    pub(crate) fn start(&mut self, mut replay: Replay, world: &mut World<'_>) {
-        replay.advance(world);
-        self.all.push(replay);
-        self.arm(world);
-    }
-
-    /// The log has grown, or more of it is safe: lets those go on that have caught up.
-    pub(crate) fn follow(&mut self, world: &mut World<'_>) {
-        for replay in self.all.iter_mut().filter(|replay| !replay.behind) {
-            replay.advance(world);
-        }
-        self.arm(world);
-    }
-
-    /// There is room in the output of a connection.
-    pub(crate) fn refill(&mut self, connection: u64, world: &mut World<'_>) {
-        for replay in self.of(connection) {
-            if replay.behind {
-                replay.advance(world);
-            }
-        }
-        self.arm(world);
-    }
-
-    /// The time has come for which a replay set a timer.
-    pub(crate) fn wake(&mut self, connection: u64, world: &mut World<'_>) {
-        for replay in self.of(connection) {
-            replay.timed = false;
-            if !replay.behind {
-                replay.advance(world);
-            }
-        }
-        self.arm(world);
-    }
-
-    /// The interval of acknowledgements is over.
-    pub(crate) fn tell(&mut self, connection: u64, world: &mut World<'_>) {
-        for replay in self.of(connection) {
-            replay.armed = false;
-            if !world.acks_held {
-                replay.tell(world.log, world.wakes);
-            }
-        }
-    }
-
-    /// Sees to it that those who want to hear what is safe are told.
-    pub(crate) fn arm(&mut self, world: &mut World<'_>) {
-        if world.acks_held {
-            return;
-        }
-        for replay in &mut self.all {
-            if !replay.has_news(world.log) {
-                continue;
-            }
-            if self.interval.is_zero() {
-                replay.tell(world.log, world.wakes);
-                continue;
-            }
-            replay.armed = true;
-            let connection = replay.connection.id();
-            let due = Instant::now() + self.interval;
-            world.timers.add(due, Task::Safe { connection });
-        }
-    }
-
-    /// The reader of a subscription, and with whom it reads.
-    pub(crate) fn find(
-        &self,
-        connection: u64,
-        subscription: &Subscription,
-    ) -> Option<(&Replay, &Reader)> {
-        self.all
-            .iter()
-            .filter(|replay| replay.connection.id() == connection)
-            .flat_map(|replay| replay.readers.iter().map(move |reader| (replay, reader)))
-            .find(|(_, reader)| reader.subscription.since == subscription.since)
-    }
-
-    /// Ends the reading of a subscription, if it does, and gives back what it was.
-    pub(crate) fn remove(&mut self, subscription: &Subscription) -> Option<Reader> {
-        for at in 0..self.all.len() {
-            let replay = &mut self.all[at];
-            let mut readers = replay.readers.iter();
-            let found = readers.position(|reader| reader.subscription.since == subscription.since);
-            let Some(found) = found else {
-                continue;
-            };
-            let reader = replay.readers.remove(found);
-            replay.listeners.clear();
-            if replay.readers.is_empty() {
-                self.all.remove(at);
-            }
-            return Some(reader);
-        }
-        None
-    }
-
-    /// Ends everything of a connection.
-    pub(crate) fn forget(&mut self, connection: u64) {
-        self.all
-            .retain(|replay| replay.connection.id() != connection);
-    }
-
-    /// True if somebody wants to know what records were before.
-    pub(crate) fn want_old(&self) -> bool {
-        self.all.iter().any(Replay::wants_old)
-    }
-
-    fn of(&mut self, connection: u64) -> impl Iterator<Item = &mut Replay> {
-        self.all
-            .iter_mut()
-            .filter(move |replay| replay.connection.id() == connection)
-    }
 }
