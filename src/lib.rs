@@ -79,3 +79,6 @@ mod guide_03_first_program {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/12-advanced.md")]
+mod guide_12_advanced {}
