@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod batching;
 mod commands;
 mod connecting;
 mod defaults;

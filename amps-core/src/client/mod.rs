@@ -1,6 +1,9 @@
 //! The client: one connection, one receive thread, any number of handles.
 
+mod acknowledging;
+mod acks;
 mod ask;
+mod batch;
 mod callbacks;
 mod connection;
 mod dialling;
@@ -12,11 +15,13 @@ mod logon;
 mod outbox;
 mod pending;
 mod publishing;
+mod raw;
 mod receive;
 mod receiving;
 mod routes;
 mod send;
 mod shared;
+mod timer;
 
 pub use callbacks::{ConnectionState, ListenerId};
 pub use logon::LogonOptions;
@@ -28,6 +33,7 @@ use crate::error::{ErrorContext, Result};
 use crate::version::VersionInfo;
 #[cfg(doc)]
 use crate::{Error, MessageStream};
+use log::warn;
 use shared::Shared;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -77,8 +83,9 @@ pub(crate) struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error.
-        let _ = self.shared.disconnect();
+        if let Err(error) = self.shared.disconnect() {
+            warn!("nobody is left to hear of: {error}");
+        }
     }
 }
 
@@ -239,7 +246,9 @@ impl Client {
     ///
     /// [`Error::Disconnected`]: the server did not confirm the end in time, so what was sent last
     /// may not have arrived; the client is disconnected all the same. With `tcp_linger=0` nothing
-    /// is waited for, nothing is known of what was sent last, and there is no error.
+    /// is waited for, nothing is known of what was sent last, and that is no error. Publishes that
+    /// were collected and did not leave at all are one in any case, which tells how many they are
+    /// (see [`set_publish_batching`](Client::set_publish_batching)).
     pub fn disconnect(&self) -> Result<()> {
         self.shared().disconnect()
     }

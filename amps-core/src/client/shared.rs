@@ -1,13 +1,15 @@
 //! What the handles of a client, its threads and its streams share.
 
 use super::Handle;
+use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::heartbeat::Heartbeat;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
@@ -36,7 +38,9 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
+    pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
+    pub(crate) timer: Timer,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -92,7 +96,7 @@ pub(crate) struct Session {
 }
 
 /// For those who must not keep a client alive.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WeakShared(Weak<Shared>);
 
 impl WeakShared {
@@ -123,7 +127,9 @@ impl Shared {
             routes: Routes::default(),
             pending: Pending::default(),
             waits: Waits::default(),
+            acks: Acks::default(),
             callbacks: Callbacks::default(),
+            timer: Timer::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -237,7 +243,13 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
-        self.post(&connection, &bytes);
+        // It ends the leases: what was done by then must be known first.
+        self.flush_acks();
+        let turn = match self.is_on_receive_thread() {
+            true => Turn::AtOnce,
+            false => Turn::AfterBatch,
+        };
+        self.post(&connection, &bytes, turn);
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::auth::Authenticate;
 use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
+use crate::queue::QueueConfig;
 use crate::tls::ServerTls;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,6 +134,7 @@ pub(crate) struct Settings {
     pub(crate) unix_socket: Option<PathBuf>,
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
+    pub(crate) queues: Vec<QueueConfig>,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
     pub(crate) entitle: Option<Arc<Entitle>>,
@@ -163,6 +165,7 @@ impl Default for Settings {
             .map(NamedType::known_as)
             .to_vec(),
             topics: Vec::new(),
+            queues: Vec::new(),
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
             entitle: None,
