@@ -47,6 +47,26 @@ fn q2_a_server_of_a_trusted_authority_is_accepted_by_address_and_by_name() {
 }
 
 #[test]
+fn q2_an_ipv6_address_is_compared_with_the_certificate_as_well() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let authority = Authority::new("ours");
+    let broker = |names: &[&str]| {
+        let Issued { chain, key } = authority.issue(names);
+        let tls = ServerTls::new(chain, key).unwrap();
+        let builder = Broker::builder().tls(tls).tls_listen("[::1]:0");
+        builder.start().unwrap()
+    };
+    let client = client("six", trusting(&authority));
+    let (right, wrong) = (broker(&["::1"]), broker(&HERE));
+    client.connect(right.tls_uri("json")).unwrap();
+    client.disconnect().unwrap();
+    let error = client.connect(wrong.tls_uri("json")).unwrap_err();
+    assert_handshake_failed(&error);
+}
+
+#[test]
 fn q2_without_a_configuration_only_authorities_of_the_system_are_trusted() {
     let broker = broker(&Authority::new("ours"));
     let error = Client::new("default")
