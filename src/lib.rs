@@ -41,6 +41,8 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | connect by TLS | [`TlsConfig`] |
+//! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
