@@ -41,6 +41,8 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | connect by TLS | [`TlsConfig`] |
+//! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
@@ -102,3 +104,6 @@ mod guide_08_delta {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/12-advanced.md")]
+mod guide_12_advanced {}

@@ -135,7 +135,7 @@ impl Shared {
             settings: Mutex::new(Settings {
                 dial: DialSettings {
                     timeout: Duration::from_secs(10),
-                    tls: TlsConfig::new(),
+                    tls: TlsConfig::of_the_process(),
                     preflight: PreflightHeaders::default(),
                 },
                 logon_correlation_data: String::new(),
