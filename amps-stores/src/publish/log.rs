@@ -294,11 +294,10 @@ impl<R: Region> Log<R> {
         }
         if self.claimed > 0 {
             self.write_both_headers();
-            if let Err(error) = self.region.sync_header() {
+            if let Err(error) = self.sync_header() {
                 self.release(place);
                 return Err(error);
             }
-            self.claimed = self.header.synced_up_to;
         }
         let ordinal = self.header.last_ordinal + 1;
         let header = SegmentHeader {
@@ -378,6 +377,11 @@ impl<R: Region> Log<R> {
         self.region.sync()?;
         self.header.synced_up_to = self.synced(self.last_raw);
         self.write_both_headers();
+        self.sync_header()
+    }
+
+    /// Syncs the header as it was last written.
+    pub(super) fn sync_header(&mut self) -> Result<()> {
         self.region.sync_header()?;
         self.claimed = self.header.synced_up_to;
         Ok(())

@@ -7,5 +7,8 @@
 )]
 
 mod basics;
+#[cfg(unix)]
+mod kill;
 mod model;
+mod properties;
 mod support;
