@@ -327,7 +327,10 @@ impl<R: Region> Log<R> {
         self.release_all();
         self.free.clear();
         self.header.synced_up_to = 0;
-        self.write_both_headers();
+        self.header.last_number = self.last;
+        self.header.segments = 0;
+        self.region.write_header(&mut self.header);
+        self.region.write_header(&mut self.header);
     }
 
     /// Writes what the log knows into the older header slot.

@@ -16,6 +16,8 @@ mod log;
 mod memory;
 mod numbers;
 mod options;
+#[cfg(test)]
+mod power;
 mod recover;
 mod region;
 mod resize;

@@ -7,6 +7,7 @@
 )]
 
 mod basics;
+mod damage;
 #[cfg(unix)]
 mod kill;
 mod model;
