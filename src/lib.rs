@@ -66,7 +66,8 @@ pub use amps_core::{
 };
 pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
 pub use amps_stores::{
-    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+    FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
+    SyncPolicy,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.

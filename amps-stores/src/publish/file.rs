@@ -125,10 +125,6 @@ impl Backlog for FileLog {
         self.log.highest()
     }
 
-    fn last(&self) -> u64 {
-        self.log.last()
-    }
-
     fn last_persisted(&self) -> u64 {
         self.log.last_persisted()
     }

@@ -268,7 +268,7 @@ impl<R: Region> Log<R> {
         }
         self.highest = number;
         self.last_raw = number;
-        self.last = number;
+        self.last = self.last.max(number);
         Ok(())
     }
 
@@ -628,13 +628,14 @@ impl<R: Region> Log<R> {
     /// Begins to give numbers: above its own and above the clock. The log is offline.
     pub(super) fn begin_at(&mut self, now: u64) {
         self.skip_to(now.saturating_sub(1));
-        self.set_offline();
+        self.set_offline(self.last.saturating_add(1));
     }
 
-    /// From now on, what is stored is offline: it can have reached no server.
-    pub(super) fn set_offline(&mut self) {
+    /// What is stored from this number on is offline: it can have reached no server. Changes
+    /// nothing if the log is offline already.
+    pub(super) fn set_offline(&mut self, from: u64) {
         if self.header.offline_from == 0 {
-            self.header.offline_from = self.last.saturating_add(1);
+            self.header.offline_from = from;
             self.write_both_headers();
         }
     }

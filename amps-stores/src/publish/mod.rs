@@ -12,6 +12,7 @@
 mod backing;
 mod file;
 mod format;
+mod hybrid;
 mod log;
 mod memory;
 mod numbers;
@@ -25,5 +26,6 @@ mod shared;
 
 pub use backing::SalvageReport;
 pub use file::FilePublishStore;
+pub use hybrid::HybridPublishStore;
 pub use memory::MemoryPublishStore;
 pub use options::{FileStoreOptions, SyncPolicy};

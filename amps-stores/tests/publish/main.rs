@@ -8,6 +8,7 @@
 
 mod basics;
 mod damage;
+mod hybrid;
 #[cfg(unix)]
 mod kill;
 mod model;

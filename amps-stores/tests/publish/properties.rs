@@ -67,4 +67,23 @@ proptest! {
             open(&place.path)
         });
     }
+
+    #[test]
+    fn k14_a_hybrid_store_does_what_the_model_does_also_when_it_is_opened_anew(
+        steps in steps(),
+        max in 1..12_usize,
+        low in 0..12_usize,
+    ) {
+        let place = place();
+        let open = || {
+            let store = hybrid(&place.path, max);
+            store.set_low_watermark(low);
+            store
+        };
+        run(open(), steps, |store| {
+            assert!(store.in_memory_count() <= max);
+            drop(store);
+            open()
+        });
+    }
 }

@@ -1,7 +1,7 @@
 //! What the tests of publish stores share.
 
 use amps_core::{CommandType, Error, OutgoingCommand, PublishStore, Result};
-use amps_stores::{FilePublishStore, FileStoreOptions, MemoryPublishStore};
+use amps_stores::{FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -84,4 +84,9 @@ pub(crate) fn with_each(test: impl Fn(&dyn Tested)) {
     test(&MemoryPublishStore::with_clock(1, clock));
     let place = place();
     test(&open(&place.path));
+    test(&hybrid(&place.directory.path().join("hybrid"), 4));
+}
+
+pub(crate) fn hybrid(path: &Path, max_in_memory: usize) -> HybridPublishStore {
+    HybridPublishStore::open_with(path, max_in_memory, options()).unwrap()
 }
