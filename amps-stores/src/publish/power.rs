@@ -1,6 +1,6 @@
 //! Losses of power: a disk that keeps what was synced, and of the rest what it likes.
 
-use super::format::{HEADER_LEN, Header, Record};
+use super::format::{HEADER_LEN, Header, Record, SLOT_STRIDE};
 use super::log::Log;
 use super::recover::{Expected, Recovered, Refusal, recover};
 use super::region::{Disk, DiskRegion};
@@ -288,6 +288,27 @@ proptest! {
     #[test]
     fn a_loss_of_power_takes_nothing_that_was_stored_with_a_sync_for_every_append(seed: u64) {
         lives(Policy::EveryAppend, seed);
+    }
+
+    #[test]
+    fn the_damage_of_either_header_slot_at_any_moment_loses_no_message(seed: u64) {
+        let mut random = Random(seed);
+        let mut log = opened(created(), 1);
+        for _ in 0..random.below(200) {
+            append(&mut log);
+            if random.below(4) == 0 {
+                let live = content(&log);
+                let number = live[random.below(live.len() as u64) as usize];
+                log.discard_up_to(number).unwrap();
+            }
+        }
+        for slot in [0, SLOT_STRIDE] {
+            let mut disk = log.region.disk.clone();
+            disk.memory[slot + 70] ^= 1;
+            let found = content(&opened(disk, 1));
+            // What was discarded last may come back.
+            prop_assert!(found.ends_with(&content(&log)), "slot {}", slot);
+        }
     }
 
     #[test]
