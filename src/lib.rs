@@ -79,7 +79,8 @@ pub use amps_stores::{
     RingBookmarkStore,
 };
 pub use amps_stores::{
-    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+    FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
+    SyncPolicy,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
