@@ -113,7 +113,10 @@ impl Shared {
             return self.execute_with_retry(&request);
         }
         let context = || context(&request.command);
-        let connection = self.ready_connection(false, patience, context)?;
+        let connection = match manner {
+            Manner::Again => self.restored_connection(context)?,
+            Manner::Usual | Manner::Untracked => self.ready_connection(false, patience, context)?,
+        };
         self.attempt(&request, &connection, None)
     }
 

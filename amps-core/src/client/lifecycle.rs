@@ -154,8 +154,8 @@ impl Shared {
         // find that there is none.
         drop(dialing);
         self.gate.notify_all();
-        self.forget_subscriptions();
         let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.forget_subscriptions();
             self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
             return match closing {
@@ -165,6 +165,8 @@ impl Shared {
         };
         self.announce();
         self.end_all(&connection);
+        // When nothing is dispatched any more that would bring one.
+        self.forget_subscriptions();
         self.flush_acks();
         let lost = self.finish_writing(&connection);
         self.go_offline();

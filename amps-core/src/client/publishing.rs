@@ -1,6 +1,7 @@
 //! The methods that publish.
 
 use super::Client;
+use super::stored::encode_header;
 use crate::command::whole_seconds;
 use crate::command_type::CommandType;
 #[cfg(doc)]
@@ -94,10 +95,14 @@ impl Client {
         let shared = self.shared();
         let mut stored = OutgoingCommand::new(command, topic, data);
         stored.expiration = expiration;
-        if let Some(sequence) = shared.publish_stored(&stored, context)? {
-            return Ok(sequence);
+        shared.check_not_in_store(context)?;
+        let wire = shared.wire.lock();
+        if wire.store.is_some() {
+            return shared.store_and_send(wire, &stored, true, context, |out, sequence| {
+                encode_header(out, sequence, &stored);
+            });
         }
-        shared.send(data, context, |out| {
+        shared.send(wire, data, context, |out| {
             let mut frame = FrameWriter::begin(out, command);
             frame.text(Field::Topic, topic.as_bytes());
             if let Some(seconds) = expiration {

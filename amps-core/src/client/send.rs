@@ -192,7 +192,8 @@ impl Wire {
 }
 
 impl Shared {
-    /// Encodes a publish and writes it to the live connection, or lets it join the batch.
+    /// Encodes a publish and writes it to the live connection, or lets it join the batch; with the
+    /// send lock in hand.
     ///
     /// `encode` writes the header into the buffer and ends it for a payload of the given length
     /// (see [`FrameWriter::finish_header`](crate::protocol::FrameWriter::finish_header)).
@@ -204,12 +205,11 @@ impl Shared {
     #[inline]
     pub(crate) fn send(
         self: &Arc<Self>,
+        mut wire: MutexGuard<'_, Wire>,
         payload: &[u8],
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        self.check_not_in_store(&context)?;
-        let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
             _ => {
@@ -227,7 +227,7 @@ impl Shared {
         result
     }
 
-    /// As [`Shared::send`], to one connection: a frame that was prepared for it never goes to a
+    /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was prepared for it never goes to a
     /// later one. If it may not join the batch, it leaves after it.
     pub(crate) fn send_on(
         self: &Arc<Self>,
