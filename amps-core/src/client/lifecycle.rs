@@ -266,7 +266,8 @@ impl Shared {
             (_, _, driving) => {
                 let handle = self.handle.lock().upgrade();
                 if let (Some(handle), false) = (handle, is_left_to_another) {
-                    self.callbacks.disconnected(&Client { handle });
+                    let is_needed = || self.state.lock().connection.is_none();
+                    self.callbacks.disconnected(&Client { handle }, is_needed);
                 }
                 drop(driving);
             }
