@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod files;
 mod model;
 mod resume;
 mod rules;
