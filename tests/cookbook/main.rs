@@ -25,6 +25,7 @@ mod pages;
 mod publish;
 mod query;
 mod query_and_subscribe;
+mod queues;
 mod select;
 mod subscribe;
 

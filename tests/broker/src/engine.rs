@@ -3,10 +3,11 @@
 use crate::config::Settings;
 use crate::entitlement::Entitlements;
 use crate::error::BrokerError;
+use crate::queue::Bookmarks;
 use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::session::WriteAcks;
-use crate::topic::{Outlet, Subscription, Topics};
+use crate::topic::{Fed, Outlet, Subscription, Topics};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +75,10 @@ pub(crate) struct Engine {
     pub(crate) watchers: usize,
     /// The broker ends.
     pub(crate) stopping: bool,
+    /// What identifies the messages in queues.
+    pub(crate) bookmarks: Bookmarks,
+    /// What was published and is to go into queues.
+    fed: Vec<Fed>,
     heartbeat_tolerance: u32,
     /// By topic.
     faults: FxHashMap<Box<[u8]>, Fault>,
@@ -81,18 +86,22 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
+        let mut topics = Topics::configure(
+            &settings.message_types,
+            &settings.topics,
+            Entitlements::new(settings.entitle.clone()),
+        )?;
+        topics.add_queues(&settings.message_types, &settings.queues)?;
         Ok(Engine {
             clients: FxHashMap::default(),
-            topics: Topics::configure(
-                &settings.message_types,
-                &settings.topics,
-                Entitlements::new(settings.entitle.clone()),
-            )?,
+            topics,
             timers: Timers::default(),
             wakes: Wakes::new(),
             recordings: BTreeMap::new(),
             watchers: 0,
             stopping: false,
+            bookmarks: Bookmarks::default(),
+            fed: Vec::new(),
             heartbeat_tolerance: settings.heartbeat_tolerance,
             faults: FxHashMap::default(),
         })
@@ -178,8 +187,25 @@ impl Engine {
         let outlet = Outlet {
             wakes: &mut self.wakes,
             timers: &mut self.timers,
+            fed: &mut self.fed,
         };
         (&mut self.topics, outlet)
+    }
+
+    /// Lets the queues have what was published, and sends what they deliver. To be called after
+    /// each command, so that what it leads to comes before what the next one does.
+    #[inline]
+    pub(crate) fn dispatch(&mut self) {
+        if self.fed.is_empty() && !self.topics.is_stirred() {
+            return;
+        }
+        let fed = std::mem::take(&mut self.fed);
+        let mut outlet = Outlet {
+            wakes: &mut self.wakes,
+            timers: &mut self.timers,
+            fed: &mut self.fed,
+        };
+        self.topics.dispatch(&self.clients, fed, &mut outlet);
     }
 
     /// Lets the next writes to a topic fail.
@@ -231,6 +257,7 @@ impl Engine {
                 let topic = topics.at_mut(topic);
                 topic.release(connection, since, now, &mut outlet);
             }
+            Task::Queue { topic } => self.topics.queue_due(topic, now),
             Task::Acks { connection } => crate::session::write_acks_due(self, connection),
         }
     }

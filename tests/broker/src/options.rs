@@ -59,6 +59,8 @@ pub(crate) struct Wanted {
     pub(crate) conflation: Option<Duration>,
     /// The fields that tell records apart for that.
     pub(crate) conflation_key: Option<Vec<Path>>,
+    /// How many unacknowledged messages of queues to deliver.
+    pub(crate) max_backlog: Option<usize>,
 }
 
 /// Options that AMPS has and this broker has not.
@@ -66,7 +68,6 @@ const KNOWN: &[&str] = &[
     "bookmark_not_found",
     "fully_durable",
     "grouping",
-    "max_backlog",
     "pause",
     "projection",
     "rate",
@@ -113,6 +114,13 @@ impl Wanted {
             }
             ("conflation_key", Some(list)) if subscribes => {
                 self.conflation_key = Some(paths(item, list)?);
+            }
+            ("max_backlog", Some(number)) if subscribes => {
+                let number = usize::try_from(count(item, number)?).unwrap_or(usize::MAX);
+                if number == 0 {
+                    return Err(bad(item, &"nothing would ever be delivered"));
+                }
+                self.max_backlog = Some(number);
             }
             // These change nothing: deltas have their keys anyway, and no topic is logged.
             ("send_keys", None) if queries || deltas => {}

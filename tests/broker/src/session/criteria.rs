@@ -51,8 +51,12 @@ impl Criteria {
             )),
             Pattern::Literal(name) => {
                 let at = engine.topics.find(type_at, name);
-                let sow = at.and_then(|at| engine.topics.at(at).sow.as_ref());
-                check_conflation(&wanted, sow)
+                let topic = at.map(|at| engine.topics.at(at));
+                if topic.is_some_and(|topic| topic.queue.is_some()) {
+                    check_queue(&wanted, filter.as_ref())
+                } else {
+                    check_conflation(&wanted, topic.and_then(|topic| topic.sow.as_ref()))
+                }
             }
             Pattern::Regex(_) => Ok(()),
         }?;
@@ -61,6 +65,23 @@ impl Criteria {
             pattern,
             filter,
         })
+    }
+}
+
+/// A queue delivers messages, not the state of records (`broker-behaviour §9`).
+fn check_queue(wanted: &Wanted, filter: Option<&Filter>) -> Result<(), Refusal> {
+    if wanted.conflation.is_some() || wanted.is_paginated() {
+        return Err(Refusal::new(
+            text::INVALID_OPTIONS,
+            "a queue has neither conflation nor pages",
+        ));
+    }
+    match filter {
+        Some(filter) if !filter.expression().is_deterministic() => Err(Refusal::new(
+            text::BAD_FILTER,
+            "for a queue a filter must depend on the message alone",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -146,7 +167,7 @@ pub(super) fn read_keys(request: &Request<'_>) -> Result<Option<Vec<Vec<u8>>>, R
     Ok(Some(keys))
 }
 
-/// Refuses a topic that keeps no records; a pattern may match nothing.
+/// Refuses a topic that keeps neither records nor messages; a pattern may match nothing.
 pub(super) fn check_keeps_records(
     engine: &Engine,
     type_at: usize,
@@ -156,9 +177,9 @@ pub(super) fn check_keeps_records(
         return Ok(());
     };
     let at = engine.topics.find(type_at, name);
-    match at.and_then(|at| engine.topics.at(at).sow.as_ref()) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::new(
+    match at.map(|at| engine.topics.at(at)) {
+        Some(topic) if topic.sow.is_some() || topic.queue.is_some() => Ok(()),
+        _ => Err(Refusal::new(
             text::INVALID_TOPIC,
             "the topic keeps no records",
         )),

@@ -6,6 +6,7 @@ mod heartbeat;
 mod logon;
 mod publish;
 mod query;
+mod queue;
 mod replace;
 mod result;
 mod subscribe;
@@ -98,6 +99,7 @@ impl Session {
                 return Batch::Logon(frame.to_vec());
             }
             let flow = self.execute(engine, &request);
+            engine.dispatch();
             if flow != Flow::Continue {
                 return Batch::Done(flow);
             }

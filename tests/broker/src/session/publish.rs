@@ -4,6 +4,7 @@ use super::Session;
 use crate::ack::Kind;
 use crate::engine::Engine;
 use crate::entitlement::Access;
+use crate::queue::Bookmark;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Incoming, Seen, is_reserved};
@@ -33,18 +34,39 @@ impl Session {
             }
         } else {
             self.check_publish(engine, type_at, &name, request.payload)?;
+            let at = engine.topics.find_or_create(type_at, &name);
+            let at = engine.topics.target(at);
+            let bookmark = match engine.topics.feeds_queues(at) {
+                true => match self.bookmark(engine, request) {
+                    None => return self.published(engine, request),
+                    known => known,
+                },
+                false => None,
+            };
             let message = Incoming {
                 delta: request.command == CommandType::DeltaPublish,
                 payload: request.payload,
                 sow_key: request.text(Field::SowKey),
                 correlation_id: request.text(Field::CorrelationId),
                 expiration: request.number(Field::Expiration),
+                bookmark,
             };
             let (topics, mut outlet) = engine.delivering();
             let version = topics.tick();
-            let at = topics.find_or_create(type_at, &name);
             topics.at_mut(at).publish(&message, version, &mut outlet)?;
         }
+        self.published(engine, request)
+    }
+
+    /// What identifies the message; `None` if it has come before.
+    fn bookmark(&self, engine: &mut Engine, request: &Request<'_>) -> Option<Bookmark> {
+        let who = engine.identity(self.connection.id());
+        let sequence = request.number(Field::Sequence);
+        engine.bookmarks.assign(&who.name, sequence)
+    }
+
+    /// Acknowledges the message. One that has come before as well: its publisher may not know.
+    fn published(&self, engine: &mut Engine, request: &Request<'_>) -> Result<(), Refusal> {
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
             (AckType::COMPLETED, Kind::Completed),

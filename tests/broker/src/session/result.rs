@@ -5,7 +5,7 @@ use super::query::Query;
 use crate::ack::Counters;
 use crate::engine::{Engine, Identity};
 use crate::entitlement::{Access, Grant};
-use crate::filter::SortKey;
+use crate::filter::{Candidate, SortKey};
 use crate::sow::Record;
 use crate::time::timestamp;
 use crate::topic::{Seen, Topic, Topics, compare_on_page};
@@ -21,6 +21,8 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 struct Found<'e> {
     topic: &'e Topic,
     record: &'e Record,
+    /// Of a message in a queue.
+    bookmark: Option<&'e str>,
     /// Nothing if there is no order.
     sort: Option<SortKey>,
 }
@@ -29,6 +31,7 @@ struct Found<'e> {
 struct Line<'e> {
     topic: &'e Topic,
     record: &'e Record,
+    bookmark: Option<&'e str>,
     payload: Cow<'e, [u8]>,
 }
 
@@ -66,6 +69,7 @@ impl Session {
                 Some(Line {
                     topic: one.topic,
                     record: one.record,
+                    bookmark: one.bookmark,
                     payload,
                 })
             })
@@ -103,33 +107,43 @@ fn find<'e>(
     let mut found = Vec::new();
     for at in topics.matching(type_at, &criteria.pattern) {
         let topic = topics.at(at);
-        let Some(sow) = &topic.sow else {
-            continue;
-        };
         let grant = topics.entitlements().grant(who, &topic.name, Access::Read);
         if matches!(grant, Grant::Nothing) {
             continue;
         }
-        let mut look_at = |record: &'e Record| {
+        let mut look_at = |record: &'e Record, bookmark, seen: &dyn Candidate| {
             counters.topic_matches += 1;
-            let seen = Seen::record(&topic.message_type, &topic.name, record);
             let filter = criteria.filter.as_ref();
-            if grant.covers(&seen) && filter.is_none_or(|filter| filter.matches(&seen)) {
+            if grant.covers(seen) && filter.is_none_or(|filter| filter.matches(seen)) {
                 let order = query.order.as_ref();
                 let sort = order.map(|order| order.key(&topic.message_type, &record.payload));
                 found.push(Found {
                     topic,
                     record,
+                    bookmark,
                     sort,
                 });
             }
         };
-        match &query.keys {
-            Some(keys) => keys
-                .iter()
-                .filter_map(|key| sow.get(key))
-                .for_each(&mut look_at),
-            None => sow.records().for_each(&mut look_at),
+        if let Some(sow) = &topic.sow {
+            let mut look_at = |record| {
+                let seen = Seen::record(&topic.message_type, &topic.name, record);
+                look_at(record, None, &seen);
+            };
+            match &query.keys {
+                Some(keys) => keys
+                    .iter()
+                    .filter_map(|key| sow.get(key))
+                    .for_each(&mut look_at),
+                None => sow.records().for_each(&mut look_at),
+            }
+        }
+        // A queue is browsed: nothing is leased. Its messages have no keys to be asked for by.
+        if let (Some(queue), None) = (&topic.queue, &query.keys) {
+            for entry in queue.deliverable() {
+                let seen = entry.seen(&topic.message_type, &topic.name);
+                look_at(&entry.record, Some(&*entry.bookmark_text), &seen);
+            }
         }
     }
     found
@@ -176,12 +190,16 @@ fn write_batch(out: &mut Vec<u8>, query: &Query<'_>, lines: &[Line<'_>]) {
     frame.number(Field::BatchSize, lines.len() as u64);
     let mut batch = frame.records();
     for Line {
-        record, payload, ..
+        record,
+        bookmark,
+        payload,
+        ..
     } in lines
     {
         let updated = timestamp(record.updated);
         let fields = [
-            (!wanted.no_sow_key).then_some((Field::SowKey, &*record.key)),
+            (!wanted.no_sow_key && bookmark.is_none()).then_some((Field::SowKey, &*record.key)),
+            bookmark.map(|bookmark| (Field::Bookmark, bookmark.as_bytes())),
             (!record.correlation_id.is_empty())
                 .then_some((Field::CorrelationId, &*record.correlation_id)),
             wanted.timestamp.then_some((Field::Timestamp, &updated[..])),

@@ -49,6 +49,7 @@ impl Session {
         }
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &criteria, request)?;
+        let granted = backlog_option(engine, type_at, &criteria);
         let entry = Entry {
             id: &id,
             criteria,
@@ -60,6 +61,7 @@ impl Session {
         let acks = Ack {
             command_id: &request.text(Field::CommandId),
             sub_id: &id,
+            options: granted.as_bytes(),
             ..Ack::default()
         };
         if request.wants(AckType::PROCESSED) {
@@ -95,7 +97,8 @@ impl Session {
             .as_ref()
             .map(|old| self.known_through(engine, old))
             .unwrap_or_default();
-        let acks = self.query_acks(request, &query, &id);
+        let granted = backlog_option(engine, type_at, &query.criteria);
+        let acks = self.query_acks(request, &query, &id, &granted);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
@@ -185,11 +188,13 @@ impl Session {
             replaced,
             had,
         } = entry;
+        let granted = granted_backlog(engine, type_at, &criteria);
         let Criteria {
             wanted,
             pattern,
             filter,
         } = criteria;
+        let backlog = granted.unwrap_or(1);
         let page = page(&wanted, order);
         let added = Arc::new(Subscription {
             id: id.into(),
@@ -213,17 +218,21 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
+            backlog,
             had,
             since: engine.topics.tick(),
         });
-        if let Some(old) = replaced {
-            self.let_go(engine, &old);
-            engine.topics.unsubscribe(connection, &old);
+        if let Some(old) = &replaced {
+            self.let_go(engine, old);
         }
         // Without a client the connection was taken away; its reader is about to notice.
         if let Some(client) = engine.clients.get_mut(&connection) {
             client.subscriptions.insert(id.into(), added.clone());
             engine.topics.subscribe(&self.connection, type_at, &added);
+        }
+        // Afterwards, so that a queue finds both and lets the new one keep the leases.
+        if let Some(old) = replaced {
+            engine.topics.unsubscribe(connection, &old);
         }
         added
     }
@@ -261,6 +270,20 @@ impl Session {
         self.processed(engine, request);
         Ok(())
     }
+}
+
+/// How many messages of queues a subscription gets at a time, if there are queues among its topics.
+fn granted_backlog(engine: &Engine, type_at: usize, criteria: &Criteria) -> Option<usize> {
+    let asked = criteria.wanted.max_backlog.unwrap_or(1);
+    let topics = &engine.topics;
+    topics.granted_backlog(type_at, &criteria.pattern, asked)
+}
+
+/// That number as its client is told; empty if there is none (`protocol §4.1`).
+fn backlog_option(engine: &Engine, type_at: usize, criteria: &Criteria) -> String {
+    granted_backlog(engine, type_at, criteria)
+        .map(|granted| format!("max_backlog={granted}"))
+        .unwrap_or_default()
 }
 
 /// The page that a paginated subscription keeps.

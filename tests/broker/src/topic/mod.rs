@@ -9,6 +9,7 @@ mod known;
 mod listener;
 mod news;
 mod pattern;
+mod queueing;
 mod route;
 mod subscription;
 mod window;
@@ -19,6 +20,7 @@ pub(crate) use known::{Had, Known};
 pub(crate) use listener::Listener;
 pub(crate) use news::{Addressees, Reason};
 pub(crate) use pattern::Pattern;
+pub(crate) use queueing::Fed;
 pub(crate) use route::{Outlet, Routes};
 pub(crate) use subscription::{Conflation, Page, Subscription};
 pub(crate) use window::compare as compare_on_page;
@@ -28,10 +30,12 @@ use crate::config::{Keys, NamedType, TopicConfig};
 use crate::entitlement::{Access, Entitlements, Grant};
 use crate::error::BrokerError;
 use crate::message_type::MessageType;
+use crate::queue::Queue;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One topic.
 pub(crate) struct Topic {
@@ -45,12 +49,22 @@ pub(crate) struct Topic {
     pub(crate) published: u64,
     /// Its place among the topics.
     pub(crate) at: usize,
+    /// The queue of this name; then nobody listens here.
+    pub(crate) queue: Option<Box<Queue>>,
+    /// The places of the queues that collect what is published here.
+    feeds: Vec<usize>,
+    /// The place of the topic that messages to this one go to: itself, unless it is a queue.
+    target: usize,
     /// The place of its message type.
     type_at: usize,
 }
 
 impl Topic {
     fn attach(&mut self, connection: &Arc<Connection>, added: &Arc<Subscription>, grant: Grant) {
+        if let Some(queue) = &mut self.queue {
+            queue.attach(connection.id(), added, grant);
+            return;
+        }
         let listener = Listener::new(added, grant, self);
         self.routes.attach(connection, listener);
     }
@@ -72,6 +86,8 @@ pub(crate) struct Topics {
     index: Vec<FxHashMap<Box<[u8]>, usize>>,
     standing: Vec<Standing>,
     entitlements: Entitlements,
+    /// The places of the queues to which something has happened.
+    stirred: Vec<usize>,
     /// Counts messages and subscriptions.
     clock: u64,
 }
@@ -137,6 +153,9 @@ impl Topics {
             routes: Routes::default(),
             published: 0,
             at,
+            queue: None,
+            feeds: Vec::new(),
+            target: at,
             type_at,
         };
         for standing in &self.standing {
@@ -246,6 +265,7 @@ impl Topics {
                 Grant::Nothing => {}
                 grant => topic.attach(connection, subscription, grant),
             }
+            self.stirred.extend(topic.queue.as_ref().map(|_| at));
         }
     }
 
@@ -268,8 +288,14 @@ impl Topics {
     pub(crate) fn unsubscribe(&mut self, connection: u64, subscription: &Arc<Subscription>) {
         self.standing
             .retain(|standing| !Arc::ptr_eq(&standing.subscription, subscription));
+        let now = Instant::now();
         for topic in &mut self.all {
             topic.routes.detach(connection, subscription);
+            if let Some(queue) = &mut topic.queue
+                && queue.detach(connection, subscription, now)
+            {
+                self.stirred.push(topic.at);
+            }
         }
     }
 
@@ -277,8 +303,14 @@ impl Topics {
     pub(crate) fn forget(&mut self, connection: u64) {
         self.standing
             .retain(|standing| standing.connection.id() != connection);
+        let now = Instant::now();
         for topic in &mut self.all {
             topic.routes.forget(connection);
+            if let Some(queue) = &mut topic.queue
+                && queue.forget(connection, now)
+            {
+                self.stirred.push(topic.at);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::change::{Change, Event};
 use super::listener::{Listener, Verdict};
 use super::news::{Addressees, News, Parcels};
+use super::queueing::Fed;
 use super::subscription::Subscription;
 use crate::server::{Connection, Task, Timers, Wakes};
 use smallvec::SmallVec;
@@ -14,6 +15,8 @@ use std::time::Instant;
 pub(crate) struct Outlet<'e> {
     pub(crate) wakes: &'e mut Wakes,
     pub(crate) timers: &'e mut Timers,
+    /// What is to go into queues.
+    pub(crate) fed: &'e mut Vec<Fed>,
 }
 
 /// The subscriptions of one connection that match one topic.

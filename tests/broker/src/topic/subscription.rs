@@ -39,6 +39,8 @@ pub(crate) struct Subscription {
     pub(crate) conflation: Option<Conflation>,
     /// Only a page of the records.
     pub(crate) page: Option<Page>,
+    /// The most unacknowledged messages that it may have of a queue.
+    pub(crate) backlog: usize,
     /// What the query told its client that it came with.
     pub(crate) had: Had,
     /// Where it stands in the order of all messages and subscriptions; no two stand at the same
@@ -99,4 +101,29 @@ pub(crate) struct Page {
     pub(crate) top: usize,
     /// The order; by record key if there is none.
     pub(crate) order: Option<OrderBy>,
+}
+
+#[cfg(test)]
+impl Subscription {
+    /// A subscription to a queue.
+    pub(crate) fn of_queue(id: &str, filter: Option<&str>, backlog: usize) -> Subscription {
+        Subscription {
+            id: id.as_bytes().into(),
+            owner: Identity::default(),
+            topic: b"q"[..].into(),
+            pattern: Pattern::Literal(b"q"[..].into()),
+            filter: filter.map(|filter| Filter::parse(filter).unwrap()),
+            select: None,
+            delta: false,
+            no_empties: false,
+            oof: false,
+            timestamp: false,
+            sow_key: true,
+            conflation: None,
+            page: None,
+            backlog,
+            had: Had::Nothing,
+            since: 0,
+        }
+    }
 }

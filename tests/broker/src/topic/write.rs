@@ -2,8 +2,10 @@
 
 use super::Topic;
 use super::change::{Change, Event};
+use super::queueing::feed;
 use super::route::Outlet;
 use crate::filter::merge;
+use crate::queue::Bookmark;
 use crate::reason::{Refusal, text};
 use crate::server::Task;
 use crate::sow::Record;
@@ -22,6 +24,8 @@ pub(crate) struct Incoming<'a> {
     pub(crate) correlation_id: Cow<'a, [u8]>,
     /// Seconds to live.
     pub(crate) expiration: Option<u64>,
+    /// What identifies it, if it goes to queues.
+    pub(crate) bookmark: Option<Bookmark>,
 }
 
 impl Topic {
@@ -50,6 +54,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
+        feed(&self.feeds, &change, message, outlet);
         Ok(())
     }
 
@@ -108,6 +113,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
+        feed(&self.feeds, &change, message, outlet);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod logon;
 mod peer;
 mod publish;
 mod query;
+mod queue;
 mod replace;
 mod robustness;
 mod subscribe;
