@@ -6,7 +6,14 @@
     reason = "tests fail by panicking"
 )]
 
+mod bounds;
+#[cfg(unix)]
+mod child;
+#[cfg(unix)]
+mod disk_full;
 mod files;
+#[cfg(unix)]
+mod kill;
 mod model;
 mod resume;
 mod rules;
