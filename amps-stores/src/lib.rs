@@ -17,6 +17,7 @@ mod mapped_file;
 
 mod bookmark;
 mod publish;
+mod recovery;
 
 pub use bookmark::{
     BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
@@ -24,4 +25,9 @@ pub use bookmark::{
 };
 pub use publish::{
     FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+};
+pub use recovery::{
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
 };

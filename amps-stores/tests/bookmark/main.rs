@@ -15,6 +15,7 @@ mod files;
 #[cfg(unix)]
 mod kill;
 mod model;
+mod recovery;
 mod resume;
 mod rules;
 mod support;
