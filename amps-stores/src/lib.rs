@@ -6,6 +6,15 @@
 //! |---|---|---|
 //! | [`MemoryPublishStore`] | the loss of a connection | a copy of each message |
 //! | [`FilePublishStore`] | also the end of the process; with a [`SyncPolicy`], of the machine | a copy and a checksum |
+//!
+//! # Bookmark stores
+//!
+//! | store | after a restart | costs for each message |
+//! |---|---|---|
+//! | [`MemoryBookmarkStore`] | nothing; with a [`RecoveryPointAdapter`] the resume points | some look-ups |
+//! | [`RingBookmarkStore`] | the resume points | a copy of the resume point when it moves |
+//! | [`MmapBookmarkStore`] | everything, also what was discarded out of order | two copies of some 30 bytes |
+//! | [`LoggedBookmarkStore`] | the same, without a memory map | two system calls |
 
 #![deny(unsafe_code)]
 
