@@ -79,6 +79,11 @@ pub use amps_stores::{
     RingBookmarkStore,
 };
 pub use amps_stores::{
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
+};
+pub use amps_stores::{
     FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
     SyncPolicy,
 };
