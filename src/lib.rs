@@ -59,10 +59,14 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext,
-    HandlerOutcome, ListenerId, LogonOptions, Message, MessageStream, Options, Result,
-    StreamCanceller, TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
+    BookmarkStore, BookmarkSubscribe, Client, Command, CommandType, ConnectionInfo,
+    ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext,
+    FailedResubscribeHandler, HandlerOutcome, ListenerId, Logged, LogonOptions,
+    MemorySubscriptionManager, Message, MessageStream, Options, OutgoingCommand,
+    PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
+    SubscriptionHandler, SubscriptionManager, TimeoutIter, TrackedSubscription, Transport,
+    TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,

@@ -1,22 +1,38 @@
 //! The client: one connection, one receive thread, any number of handles.
 
 mod ask;
+mod bookmarks;
 mod callbacks;
 mod connection;
 mod execute;
+mod flush;
+mod gate;
 mod heartbeat;
 mod lifecycle;
 mod listening;
 mod logon;
 mod outbox;
 mod pending;
+mod persisted;
+mod plan;
 mod publishing;
 mod receive;
 mod receiving;
+mod recover;
+mod replay;
+mod resubscribe;
+mod retry;
 mod routes;
 mod send;
 mod shared;
+mod stored;
+mod stored_command;
+mod stores;
+pub(crate) mod supervise;
+mod under_lock;
+mod unsubscribe;
 
+pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
@@ -240,7 +256,9 @@ impl Client {
     /// may not have arrived; the client is disconnected all the same. With `tcp_linger=0` nothing
     /// is waited for, nothing is known of what was sent last, and there is no error.
     pub fn disconnect(&self) -> Result<()> {
-        self.shared().disconnect()
+        let shared = self.shared();
+        shared.check_not_in_store(|| ErrorContext::new("disconnect", shared.name()))?;
+        shared.disconnect()
     }
 
     /// The same as [`Client::disconnect`].

@@ -7,8 +7,10 @@
 use super::connection::Connection;
 use super::outbox::Outbox;
 use super::shared::Shared;
-use crate::error::{ErrorContext, Result};
+use super::stored::Standing;
+use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::MAX_FRAME;
+use crate::store::PublishStore;
 use crate::transport::Transport;
 use log::warn;
 use std::io;
@@ -34,6 +36,10 @@ pub(crate) struct Wire {
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
+    /// What is published goes through it first.
+    pub(crate) store: Option<Arc<dyn PublishStore>>,
+    /// Where what is stored goes.
+    pub(crate) standing: Standing,
 }
 
 impl Wire {
@@ -111,6 +117,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
@@ -135,6 +142,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let result = if connection.is_live() {
             self.write_frame(&mut wire, connection, payload, &context, encode)
@@ -148,7 +156,8 @@ impl Shared {
         result
     }
 
-    fn write_frame(
+    #[inline]
+    pub(crate) fn write_frame(
         &self,
         wire: &mut Wire,
         connection: &Connection,
@@ -174,15 +183,21 @@ impl Shared {
         let written = wire
             .drain(connection, &self.outbox)
             .and_then(|()| wire.write(&*connection.transport, rest));
-        written.map_err(|error| {
-            let reason = format!("{error}; the server may have received it or not");
-            let source = io::Error::new(error.kind(), error.to_string());
-            connection.broken_by(error);
-            context()
-                .with_reason(reason)
-                .with_source(source)
-                .Disconnected()
-        })
+        written.map_err(|error| broken(connection, error, context))
+    }
+
+    /// Writes frames that are encoded already, after what was posted before.
+    pub(crate) fn write_frames(
+        &self,
+        wire: &mut Wire,
+        connection: &Connection,
+        frames: &[u8],
+        context: impl Fn() -> ErrorContext,
+    ) -> Result<()> {
+        let written = wire
+            .drain(connection, &self.outbox)
+            .and_then(|()| connection.transport.write_all(frames, b""));
+        written.map_err(|error| broken(connection, error, context))
     }
 
     /// Posts frames: they leave as soon as they can, and the caller never waits.
@@ -240,4 +255,16 @@ impl Shared {
             warn!("no thread could be started to finish a frame: {error}");
         }
     }
+}
+
+/// A write failed: the receive thread is woken for the rest.
+#[cold]
+fn broken(connection: &Connection, error: io::Error, context: impl Fn() -> ErrorContext) -> Error {
+    let reason = format!("{error}; the server may have received it or not");
+    let source = io::Error::new(error.kind(), error.to_string());
+    connection.broken_by(error);
+    context()
+        .with_reason(reason)
+        .with_source(source)
+        .Disconnected()
 }

@@ -3,11 +3,17 @@
 use super::Handle;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
+use super::flush::Persisted;
+use super::gate::Drivers;
 use super::heartbeat::Heartbeat;
 use super::outbox::Outbox;
 use super::pending::Pending;
+use super::recover::Deferred;
+use super::retry::Retries;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::stores::Stores;
+use super::supervise::Supervisor;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
@@ -15,7 +21,7 @@ use crate::transport::DialGuard;
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -36,6 +42,14 @@ pub(crate) struct Shared {
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
     pub(crate) callbacks: Callbacks,
+    pub(crate) stores: Mutex<Stores>,
+    /// Told whenever something is persisted, or the connection ends.
+    pub(crate) persisted: Persisted,
+    /// Opened, with the state, when nobody drives a recovery any more.
+    pub(crate) gate: Condvar,
+    pub(crate) retries: Retries,
+    pub(crate) deferred: Deferred,
+    pub(crate) supervisor: Mutex<Option<Arc<dyn Supervisor>>>,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -47,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) retry_on_disconnect: bool,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -65,6 +80,12 @@ pub(crate) struct State {
     /// Some thread is telling them.
     announcing: bool,
     pub(crate) session: Option<Session>,
+    /// Who is making a lost connection good.
+    pub(crate) drivers: Drivers,
+    /// The recovery that a supervisor has under way, by its number.
+    pub(crate) recovery: Option<u64>,
+    /// How many of those were begun.
+    pub(crate) recoveries: u64,
     pub(crate) last_uri: Option<String>,
 }
 
@@ -111,6 +132,7 @@ impl Shared {
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
+                retry_on_disconnect: false,
             }),
             state: Mutex::default(),
             wire: Mutex::default(),
@@ -119,6 +141,12 @@ impl Shared {
             pending: Pending::default(),
             waits: Waits::default(),
             callbacks: Callbacks::default(),
+            stores: Mutex::default(),
+            persisted: Persisted::default(),
+            gate: Condvar::new(),
+            retries: Retries::default(),
+            deferred: Deferred::default(),
+            supervisor: Mutex::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }

@@ -33,6 +33,8 @@ pub struct Message {
     /// Present if the header has escapes or bytes above 0x7F: then the getters read these.
     decoded: Option<Box<Fields>>,
     ignore_auto_ack: AtomicBool,
+    /// The number that the bookmark store gave it; 0 if none did.
+    bookmark_seq_no: u64,
 }
 
 impl Message {
@@ -83,6 +85,7 @@ impl Message {
             outer: Span::default(),
             decoded: None,
             ignore_auto_ack: AtomicBool::new(false),
+            bookmark_seq_no: 0,
         };
         message.become_next(header, data, outer);
         message
@@ -96,6 +99,7 @@ impl Message {
         self.outer = outer;
         self.decoded = None;
         *self.ignore_auto_ack.get_mut() = false;
+        self.bookmark_seq_no = 0;
         if header.special {
             self.decode();
         }
@@ -196,6 +200,12 @@ impl Message {
         self.routed(Field::Bookmark, self.header.bookmark)
     }
 
+    /// The number under which the bookmark store knows this message, for its subscription; 0 if no
+    /// store logged it.
+    pub fn bookmark_seq_no(&self) -> u64 {
+        self.bookmark_seq_no
+    }
+
     /// The key of the record.
     pub fn sow_key(&self) -> &str {
         self.routed(Field::SowKey, self.header.sow_key)
@@ -235,10 +245,12 @@ impl Message {
         // It was read before, so it can be read again.
         .unwrap_or_else(|_| self.clone());
         copy.ignore_auto_ack = AtomicBool::new(self.ignore_auto_ack());
+        copy.bookmark_seq_no = self.bookmark_seq_no;
         if copy.sub_id() != self.sub_id() {
             // Which of several subscriptions it was delivered for stands in no header.
             copy.decode();
             copy.set_decoded_sub_id(self.sub_id());
+            copy.bookmark_seq_no = self.bookmark_seq_no;
         }
         copy
     }
@@ -289,14 +301,20 @@ impl Message {
         }
     }
 
+    pub(crate) fn set_bookmark_seq_no(&mut self, sequence: u64) {
+        self.bookmark_seq_no = sequence;
+    }
+
     /// Which subscription this copy is for: one of `sub_ids`.
     #[inline]
     pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
         self.header.sub_id = sub_id;
+        self.bookmark_seq_no = 0;
     }
 
     /// The same for a message whose fields are decoded.
     pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
+        self.bookmark_seq_no = 0;
         if let Some(decoded) = &mut self.decoded {
             decoded.set_text(Field::SubId, sub_id);
         }
@@ -388,6 +406,7 @@ impl Clone for Message {
             outer: self.outer,
             decoded: self.decoded.clone(),
             ignore_auto_ack: AtomicBool::new(self.ignore_auto_ack()),
+            bookmark_seq_no: self.bookmark_seq_no,
         }
     }
 }
