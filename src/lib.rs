@@ -69,8 +69,8 @@ pub use amps_core::{
     TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
-    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
-    ServerChooser,
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
+    ReconnectDelayStrategy, ServerChooser,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
