@@ -270,10 +270,12 @@ impl Message {
     #[inline]
     pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
         self.header.sub_id = sub_id;
+        self.bookmark_seq_no = 0;
     }
 
     /// The same for a message whose fields are decoded.
     pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
+        self.bookmark_seq_no = 0;
         if let Some(decoded) = &mut self.decoded {
             decoded.set_text(Field::SubId, sub_id);
         }

@@ -12,8 +12,9 @@ use std::sync::mpsc;
 
 /// A stand-in for an AMPS server, for tests, examples and trying things out.
 ///
-/// It speaks the `amps` protocol over TCP, TLS and Unix sockets, and keeps everything in memory. In production you
-/// connect to AMPS. Set RUST_LOG=info (or debug, to see why commands are refused) for a log.
+/// It speaks the `amps` protocol over TCP, TLS and Unix sockets and keeps everything in memory, and
+/// with --journal also in a file. In production you connect to AMPS. Set RUST_LOG=info (or debug,
+/// to see why commands are refused) for a log.
 #[derive(Parser)]
 #[command(version, after_help = CONFIG_HELP)]
 struct Arguments {
@@ -45,6 +46,10 @@ struct Arguments {
     /// A JSON file with the topics and settings.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// A file that keeps the transaction log and the records of topics from one run to the next.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
 }
 
 const CONFIG_HELP: &str = "\
@@ -57,10 +62,14 @@ Configuration file (every entry may be left out):
     \"unique_client_names\": false,
     \"output_limit\": 268435456,
     \"heartbeat_tolerance\": 3,
+    \"logged_topics\": [\"orders\", \"^trades/\"],
     \"topics\": [
       { \"name\": \"orders\", \"key\": [\"/id\"] },
       { \"name\": \"quotes\", \"key\": [\"/symbol\"], \"expiration\": \"30s\" },
       { \"name\": \"blobs\", \"message_type\": \"binary\", \"explicit_keys\": true }
+    ],
+    \"queues\": [
+      { \"name\": \"jobs\", \"topics\": [\"orders\"], \"lease_period\": \"30s\", \"max_backlog\": 10 }
     ]
   }
 Topics that are not listed can be published and subscribed to; they keep nothing.";
@@ -116,6 +125,9 @@ fn builder(arguments: Arguments) -> Result<Builder, BrokerError> {
     let mut builder = Broker::builder();
     if let Some(file) = arguments.config {
         builder = builder.config_file(file)?;
+    }
+    if let Some(file) = arguments.journal {
+        builder = builder.journal(file);
     }
     builder = builder.listen(arguments.listen);
     if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
