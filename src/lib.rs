@@ -71,12 +71,17 @@ pub use amps_core::{
     TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
-    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
-    ServerChooser,
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
+    ReconnectDelayStrategy, ServerChooser,
 };
 pub use amps_stores::{
     BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
     RingBookmarkStore,
+};
+pub use amps_stores::{
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
 };
 pub use amps_stores::{
     FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,

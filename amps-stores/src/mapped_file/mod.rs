@@ -256,6 +256,13 @@ impl MappedFile {
     }
 }
 
+impl Drop for MappedFile {
+    fn drop(&mut self) {
+        self.map = None;
+        lock::unlock(&self.file);
+    }
+}
+
 /// The id of this run of the machine; none where the system has none. Pages that were written but
 /// not synced are lost only with the run.
 pub(crate) fn boot_id() -> Option<[u8; 16]> {

@@ -57,7 +57,7 @@
 //! | conflation of what is read from the log | `invalid options` |
 //! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
 //! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
-//! | of queues: barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
+//! | of queues: acknowledgements by way of another broker that the log is sent to, barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
 //! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
 //! | some functions of filters | see [`filter`] |
