@@ -76,5 +76,14 @@ mod guide_02_building {}
 #[doc = include_str!("../docs/guide/03-first-program.md")]
 mod guide_03_first_program {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/06-sow.md")]
+mod guide_06_sow {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/07-queues.md")]
+mod guide_07_queues {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/08-delta.md")]
+mod guide_08_delta {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}

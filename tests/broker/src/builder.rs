@@ -5,6 +5,7 @@ use crate::config::{NamedType, Settings, TopicConfig};
 use crate::entitlement::{AccessRequest, Entitlement};
 use crate::error::BrokerError;
 use crate::message_type::MessageType;
+use crate::queue::QueueConfig;
 use crate::server::Broker;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,16 @@ impl Builder {
     /// the topics are configured.
     pub fn topic(mut self, topic: TopicConfig) -> Builder {
         self.settings.topics.push(topic);
+        self
+    }
+
+    /// A queue over one topic or several. A topic that keeps records must have another name than
+    /// the queue.
+    ///
+    /// The topics are kept in the transaction log; see [`Builder::logged_topic`] for what that
+    /// changes for publishers.
+    pub fn queue(mut self, queue: QueueConfig) -> Builder {
+        self.settings.queues.push(queue);
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::auth::Authenticate;
 use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
+use crate::queue::QueueConfig;
 use crate::txlog::History;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -190,6 +191,7 @@ pub(crate) struct Settings {
     pub(crate) listen: String,
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
+    pub(crate) queues: Vec<QueueConfig>,
     /// Names and patterns of topics that are logged, beside those that say it themselves.
     pub(crate) logged: Vec<String>,
     /// Every topic is logged.
@@ -213,6 +215,7 @@ impl Settings {
     pub(crate) fn has_log(&self) -> bool {
         self.log_everything
             || !self.logged.is_empty()
+            || !self.queues.is_empty()
             || self.topics.iter().any(TopicConfig::is_logged)
     }
 
@@ -247,6 +250,7 @@ impl Default for Settings {
             .map(NamedType::known_as)
             .to_vec(),
             topics: Vec::new(),
+            queues: Vec::new(),
             logged: Vec::new(),
             log_everything: false,
             strict: Strict::default(),

@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::BrokerError;
+use crate::queue::Queue;
 use crate::server::Broker;
 use crate::txlog;
 use std::time::{Duration, Instant};
@@ -61,6 +62,29 @@ impl State<'_> {
             .filter_map(|topic| topic.sow.as_ref())
             .map(|sow| sow.len())
             .sum()
+    }
+
+    /// How many messages are in the queue of this name: those that can be delivered and those that
+    /// somebody works on. With at-most-once delivery a message is gone when it is sent.
+    pub fn queue_depth(&self, queue: &str) -> usize {
+        self.queues(queue).map(Queue::depth).sum()
+    }
+
+    /// How many messages of the queue were delivered and are not acknowledged.
+    pub fn leased_count(&self, queue: &str) -> usize {
+        self.queues(queue).map(Queue::outstanding).sum()
+    }
+
+    /// How many messages of the queue have expired, for whatever reason.
+    pub fn expired_count(&self, queue: &str) -> u64 {
+        self.queues(queue).map(Queue::expired).sum()
+    }
+
+    fn queues<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Queue> {
+        self.engine
+            .topics
+            .named(name)
+            .filter_map(|topic| topic.queue.as_deref())
     }
 
     /// How many publishes and deletes are in the transaction log.
@@ -142,6 +166,19 @@ impl Broker {
         self.wait_until(timeout, |state| state.published_count(topic) >= count)
     }
 
+    /// Waits until there are exactly this many messages in the queue, those included that somebody
+    /// works on.
+    #[must_use]
+    pub fn wait_for_queue_depth(&self, queue: &str, depth: usize, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.queue_depth(queue) == depth)
+    }
+
+    /// Waits until exactly this many messages of the queue are delivered and not acknowledged.
+    #[must_use]
+    pub fn wait_for_leased(&self, queue: &str, count: usize, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.leased_count(queue) == count)
+    }
+
     /// The names of the clients that are logged on, sorted.
     pub fn client_names(&self) -> Vec<String> {
         self.look(|state| state.client_names())
@@ -165,6 +202,21 @@ impl Broker {
     /// How many records the topic keeps.
     pub fn record_count(&self, topic: &str) -> u64 {
         self.look(|state| state.record_count(topic))
+    }
+
+    /// How many messages are in the queue, those included that somebody works on.
+    pub fn queue_depth(&self, queue: &str) -> usize {
+        self.look(|state| state.queue_depth(queue))
+    }
+
+    /// How many messages of the queue were delivered and are not acknowledged.
+    pub fn leased_count(&self, queue: &str) -> usize {
+        self.look(|state| state.leased_count(queue))
+    }
+
+    /// How many messages of the queue have expired, for whatever reason.
+    pub fn expired_count(&self, queue: &str) -> u64 {
+        self.look(|state| state.expired_count(queue))
     }
 
     /// How many publishes and deletes are in the transaction log.

@@ -6,8 +6,8 @@ use crate::error::BrokerError;
 use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::session::WriteAcks;
-use crate::topic::{Outlet, Subscription, Topics};
-use crate::txlog::{Journal, Log, LoggedTopics, QueueEvent, Replay, Replays, Restoring, World};
+use crate::topic::{Fed, Outlet, Subscription, Topics};
+use crate::txlog::{Journal, Log, LoggedTopics, Replay, Replays, Restoring, World};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,9 +91,6 @@ pub(crate) struct Engine {
     pub(crate) clients: FxHashMap<u64, Client>,
     pub(crate) topics: Topics,
     pub(crate) log: Log,
-    /// What a journal told of queues, by the places of their topics, in order.
-    #[allow(dead_code, reason = "for the queues to start from")]
-    pub(crate) queue_events: Vec<(usize, QueueEvent)>,
     /// The subscriptions that read the log.
     pub(crate) replays: Replays,
     pub(crate) timers: Timers,
@@ -110,6 +107,8 @@ pub(crate) struct Engine {
     pub(crate) strict: Strict,
     /// The broker ends.
     pub(crate) stopping: bool,
+    /// What was published and is to go into queues.
+    fed: Vec<Fed>,
     heartbeat_tolerance: u32,
     /// By topic.
     faults: FxHashMap<Box<[u8]>, Fault>,
@@ -127,8 +126,8 @@ impl Engine {
             Entitlements::new(settings.entitle.clone()),
             logged,
         )?;
+        topics.add_queues(types, &settings.queues)?;
         let mut timers = Timers::default();
-        let mut queue_events = Vec::new();
         if let Some(file) = &settings.journal {
             let instance = log.instance();
             let mut restoring = Restoring {
@@ -136,7 +135,6 @@ impl Engine {
                 topics: &mut topics,
                 log: &mut log,
                 timers: &mut timers,
-                queue_events: &mut queue_events,
             };
             let (journal, instance) = Journal::open(file, instance, &mut restoring)?;
             log.attach(journal, instance);
@@ -145,7 +143,6 @@ impl Engine {
             log,
             topics,
             timers,
-            queue_events,
             replays: Replays::new(settings.ack_conflation().unwrap_or(ACK_CONFLATION)),
             clients: FxHashMap::default(),
             wakes: Wakes::new(),
@@ -155,6 +152,7 @@ impl Engine {
             logon_faults: LogonFaults::default(),
             strict: settings.strict,
             stopping: false,
+            fed: Vec::new(),
             heartbeat_tolerance: settings.heartbeat_tolerance,
             faults: FxHashMap::default(),
         })
@@ -247,9 +245,27 @@ impl Engine {
         let outlet = Outlet {
             wakes: &mut self.wakes,
             timers: &mut self.timers,
+            fed: &mut self.fed,
             log: &mut self.log,
         };
         (&mut self.topics, outlet)
+    }
+
+    /// Lets the queues have what was published, and sends what they deliver. To be called after
+    /// each command, so that what it leads to comes before what the next one does.
+    #[inline]
+    pub(crate) fn dispatch(&mut self) {
+        if self.fed.is_empty() && !self.topics.is_stirred() {
+            return;
+        }
+        let fed = std::mem::take(&mut self.fed);
+        let mut outlet = Outlet {
+            wakes: &mut self.wakes,
+            timers: &mut self.timers,
+            fed: &mut self.fed,
+            log: &mut self.log,
+        };
+        self.topics.dispatch(&self.clients, fed, &mut outlet);
     }
 
     /// The replays, and what they work with.
@@ -362,6 +378,7 @@ impl Engine {
                 let topic = topics.at_mut(topic);
                 topic.release(connection, since, now, &mut outlet);
             }
+            Task::Queue { topic } => self.topics.stir(topic),
             Task::Replay { replay } => {
                 let (replays, mut world) = self.replaying();
                 replays.wake(replay, due, &mut world);

@@ -24,7 +24,8 @@
 //!   lists, for the message types json, fix, nvfix, binary, and composites of these.
 //! - Topics that keep the last value of each record, by key fields or by keys from the publisher,
 //!   with expiration; queries in any order and page by page; queries that go on as subscriptions,
-//!   also of one page; deletes by filter, key and data.
+//!   also of one page or of [groups](filter::Projection) of records; deletes by filter, key and
+//!   data.
 //! - Out-of-focus messages for the four reasons; replacing any subscription, with the difference
 //!   between the results; deltas published and subscribed to; conflation of updates.
 //! - The acknowledgements of all these, persisted ones conflated if that is
@@ -33,6 +34,9 @@
 //!   time, in a range, and go on with what is published later; duplicates are dropped; a logon is
 //!   told the last sequence number. A replay goes at the pace of its reader, or at a `rate`; it
 //!   can be paused, and several can be resumed together.
+//! - [Queues](QueueConfig) over logged topics: at least once or at most once, with leases, backlogs,
+//!   three kinds of fairness, filters, priority, expiration, acknowledgements in lists; a query
+//!   browses. With a bookmark a subscription to a queue replays its topics.
 //! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
 //!
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
@@ -41,15 +45,17 @@
 //! - [History](TopicConfig::history): queries of the records as they were, also as the beginning
 //!   of a subscription.
 //! - [Replication](Broker::replicate_to) to another broker, without which nothing is persisted.
-//! - With a [journal](Builder::journal), the log and the records survive the end of the process.
+//! - With a [journal](Builder::journal), the log, the records and the queues survive the end of the
+//!   process.
 //!
 //! # What it leaves out
 //!
 //! | left out | what a client sees |
 //! |---|---|
 //! | conflation of what is read from the log | `invalid options` |
-//! | `projection` and `grouping`, views, conflated topics, `conflation=auto` | `invalid options`; no such topics |
-//! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
+//! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
+//! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
+//! | of queues: barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
 //! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
 //! | some functions of filters | see [`filter`] |
@@ -145,6 +151,29 @@
 //!   `skip_n`, records that are equal in the order are in that of their keys.
 //! - An empty filter is none, and so is an empty `orderby`, also where none is allowed.
 //!
+//! Queues:
+//! - A message is delivered when it is in the log. A lease that does not end by itself is told as
+//!   one until the last instant of the year 9999; with at-most-once delivery there is none.
+//! - `max_backlog` counts for nothing on other topics, and 0 is `invalid options`. A pattern grants
+//!   each of its queues the least of what they grant.
+//! - An acknowledgement takes its topic as a name, be there metacharacters in it or not. `stats`
+//!   counts as deleted what was acknowledged or expired, not what was given back. By a filter, every
+//!   message is acknowledged that matches and is the client's to acknowledge. `cancel` of a message
+//!   that nobody has leased does nothing.
+//! - A message comes back to its place by age. One whose time is over while it is leased expires
+//!   when it comes back; a message's own lifetime counts also if the queue sets none.
+//! - `sow_and_subscribe` browses and then consumes. Browsed messages carry their bookmark and no
+//!   key. Conflation and pages on a queue: `invalid options`.
+//! - With a bookmark, a subscription to a queue needs to be entitled to the topics of the queue.
+//!
+//! Groups of records:
+//! - A group has a key made of its values. Every message that concerns a group is followed by the
+//!   record of the group, be that another one or not; a group that loses its last record goes out of
+//!   focus with the record that it was.
+//! - The filter and `sow_keys` are for the records, the order and the page for the groups.
+//!   `matches` counts records, `records_returned` groups.
+//! - An aggregated query of a queue makes groups of what it would browse.
+//!
 //! # Threads
 //!
 //! One accepts, one keeps time, and each connection has a reader and a writer. The reader carries
@@ -172,6 +201,7 @@ mod interval;
 pub mod message_type;
 mod options;
 mod peer;
+mod queue;
 mod reason;
 mod request;
 mod server;
@@ -188,4 +218,5 @@ pub use controls::State;
 pub use entitlement::{Access, AccessRequest, Entitlement};
 pub use error::BrokerError;
 pub use peer::{Peer, PeerConnection, field, framed};
+pub use queue::{Delivery, Fairness, LeaseOwner, QueueConfig};
 pub use server::Broker;

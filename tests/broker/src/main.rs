@@ -45,6 +45,9 @@ Configuration file (every entry may be left out):
       { \"name\": \"orders\", \"key\": [\"/id\"] },
       { \"name\": \"quotes\", \"key\": [\"/symbol\"], \"expiration\": \"30s\" },
       { \"name\": \"blobs\", \"message_type\": \"binary\", \"explicit_keys\": true }
+    ],
+    \"queues\": [
+      { \"name\": \"jobs\", \"topics\": [\"orders\"], \"lease_period\": \"30s\", \"max_backlog\": 10 }
     ]
   }
 Topics that are not listed can be published and subscribed to; they keep nothing.";

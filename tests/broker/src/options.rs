@@ -1,6 +1,6 @@
 //! The `o` field: a list of words and `name=value` items.
 
-use crate::filter::{Path, Select};
+use crate::filter::{Path, Projection, Select};
 use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
@@ -86,10 +86,15 @@ pub(crate) struct Wanted {
     pub(crate) conflation: Option<Duration>,
     /// The fields that tell records apart for that.
     pub(crate) conflation_key: Option<Vec<Path>>,
+    /// The text of `projection`, until it is read.
+    projected: Option<String>,
+    /// The text of `grouping`.
+    grouping: Option<String>,
+    /// Send one record for each group of records.
+    pub(crate) projection: Option<Projection>,
+    /// How many unacknowledged messages of queues to deliver.
+    pub(crate) max_backlog: Option<usize>,
 }
-
-/// Options that AMPS has and this broker has not.
-const KNOWN: &[&str] = &["grouping", "max_backlog", "projection"];
 
 impl Wanted {
     /// Reads the options of the commands that subscribe or query (`commands §3`).
@@ -99,7 +104,8 @@ impl Wanted {
             wanted.take(request.command, &item)?;
         }
         wanted.take_fields(request);
-        wanted.check()?;
+        wanted.project()?;
+        wanted.check(request.command)?;
         Ok(wanted)
     }
 
@@ -131,6 +137,15 @@ impl Wanted {
             ("conflation_key", Some(list)) if subscribes => {
                 self.conflation_key = Some(paths(item, list)?);
             }
+            ("projection", Some(list)) if queries => self.projected = Some(list.to_owned()),
+            ("grouping", Some(list)) if queries => self.grouping = Some(list.to_owned()),
+            ("max_backlog", Some(number)) if subscribes => {
+                let number = usize::try_from(count(item, number)?).unwrap_or(usize::MAX);
+                if number == 0 {
+                    return Err(bad(item, &"nothing would ever be delivered"));
+                }
+                self.max_backlog = Some(number);
+            }
             ("bookmark", None) if subscribes => self.bookmark = true,
             ("live", None) if subscribes => self.live = true,
             ("fully_durable", None) if subscribes => self.fully_durable = true,
@@ -154,9 +169,6 @@ impl Wanted {
             }
             // This changes nothing: deltas have their keys anyway.
             ("send_keys", None) if queries || deltas => {}
-            (name, _) if KNOWN.contains(&name) => {
-                return Err(bad(item, &"it is not supported"));
-            }
             _ => return Err(bad(item, &format!("no option of {command}"))),
         }
         Ok(())
@@ -177,7 +189,27 @@ impl Wanted {
         }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    /// Reads the two options that make groups of records.
+    fn project(&mut self) -> Result<(), Refusal> {
+        let (projected, grouping) = match (&self.projected, &self.grouping) {
+            (None, None) => return Ok(()),
+            (Some(projected), Some(grouping)) => (projected, grouping),
+            _ => {
+                return Err(Refusal::new(
+                    text::INVALID_OPTIONS,
+                    "projection and grouping go together",
+                ));
+            }
+        };
+        let projection = Projection::parse(projected, grouping).map_err(|error| {
+            let why = format!("{projected:?} by {grouping:?}: {error}");
+            Refusal::new(text::INVALID_OPTIONS, why)
+        })?;
+        self.projection = Some(projection);
+        Ok(())
+    }
+
+    fn check(&self, command: CommandType) -> Result<(), Refusal> {
         let problem = if self.skip_n.is_some() && self.top_n.is_none() {
             "skip_n without top_n"
         } else if self.conflation_key.is_some() && self.conflation.is_none() {
@@ -188,6 +220,12 @@ impl Wanted {
             "pause and resume"
         } else if self.rate_max_gap.is_some() && self.rate.is_none() {
             "rate_max_gap without rate"
+        } else if self.projection.is_some()
+            && (self.select.is_some() || self.conflation_key.is_some())
+        {
+            "the fields of groups are those of the projection, and their keys their own"
+        } else if self.projection.is_some() && command.is_subscribe() && self.is_paginated() {
+            "the pages of groups are not kept up to date"
         } else {
             return Ok(());
         };
@@ -296,6 +334,9 @@ mod tests {
             ("sow", "skip_n=3"),
             ("sow", "projection=[SUM(/q) AS /t]"),
             ("sow", "grouping=[/s]"),
+            ("sow", "projection=[SUM(/q)],grouping=[/s]"),
+            ("subscribe", "projection=[/s],grouping=[/s]"),
+            ("sow", "projection=[/s],grouping=[/s],select=[+/s]"),
         ] {
             assert_eq!(
                 read(command, options).err().as_deref(),

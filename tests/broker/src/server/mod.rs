@@ -69,6 +69,7 @@ impl Shared {
     /// Tells those who wait for the engine that it may have changed; what is to be flushed is
     /// for the caller to flush.
     fn settle(&self, engine: &mut Engine) -> Wakes {
+        engine.dispatch();
         if engine.timers.take_changed() {
             self.timer.notify_one();
         }

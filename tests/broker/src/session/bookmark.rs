@@ -41,11 +41,18 @@ impl Session {
     pub(super) fn start_of(
         &self,
         engine: &Engine,
+        type_at: usize,
         criteria: &Criteria,
         replaced: Option<&Arc<Subscription>>,
         request: &Request<'_>,
     ) -> Result<Option<Start>, Refusal> {
         let Some(range) = &criteria.range else {
+            // A queue is no part of the log.
+            if let Pattern::Literal(name) = &criteria.pattern
+                && engine.topics.queue(type_at, name).is_some()
+            {
+                return Ok(None);
+            }
             let connection = self.connection.id();
             let found = replaced.and_then(|old| engine.replays.find(connection, old));
             if found.is_none() && needs_log(&criteria.wanted) {
@@ -205,6 +212,8 @@ fn check_options(
         "there are no out-of-focus messages in the log"
     } else if wanted.is_paginated() {
         "the log has no pages"
+    } else if wanted.projection.is_some() {
+        "no groups are made of the log"
     } else if wanted.conflation.is_some() {
         "what is read from the log is not conflated"
     } else if is_delta && engine.strict.no_bookmarks_with_deltas {

@@ -36,6 +36,9 @@ impl Session {
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
         let known = self.recognize(engine, request);
+        if let Some(at) = self.queue_of(engine, type_at, request) {
+            return self.answer_messages(engine, type_at, at, request, &known);
+        }
         let pattern = read_topic(request, false)?;
         let doomed = read_doomed(engine, type_at, request)?;
         check_keeps_records(engine, type_at, &pattern)?;
@@ -49,6 +52,19 @@ impl Session {
         };
         let sequence = Session::sequence_to_acknowledge(request, &known);
         let by_filter = matches!(doomed, Doomed::Matching(_));
+        self.deleted(engine, request, counters, by_filter, sequence);
+        Ok(())
+    }
+
+    /// Acknowledges a delete.
+    pub(super) fn deleted(
+        &self,
+        engine: &mut Engine,
+        request: &Request<'_>,
+        counters: Counters,
+        by_filter: bool,
+        sequence: Option<u64>,
+    ) {
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
             (AckType::COMPLETED, Kind::Completed),
@@ -70,7 +86,6 @@ impl Session {
             };
             engine.send(&self.connection, |out| ack.write(out));
         }
-        Ok(())
     }
 
     /// Finds the records first and removes them then: a refusal leaves all of them.
@@ -200,7 +215,7 @@ fn read_doomed(engine: &Engine, type_at: usize, request: &Request<'_>) -> Result
     if let Some(item) = options::items(&request.text(Field::Options)).first() {
         return Err(Refusal::new(
             text::INVALID_OPTIONS,
-            format!("{}: there are no queues", item.name),
+            format!("{}: the topic is no queue", item.name),
         ));
     }
     if request.has(Field::Bookmark) {

@@ -9,6 +9,7 @@ mod logon;
 mod pause;
 mod publish;
 mod query;
+mod queue;
 mod replace;
 mod result;
 mod sequence;
@@ -115,6 +116,7 @@ impl Session {
                 return Batch::Logon(frame.to_vec());
             }
             let flow = self.execute(engine, &request);
+            engine.dispatch();
             if flow != Flow::Continue {
                 return Batch::Done(flow);
             }

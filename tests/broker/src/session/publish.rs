@@ -60,6 +60,8 @@ impl Session {
             };
         }
         self.check_publish(engine, type_at, &name, request.payload)?;
+        let at = engine.topics.find_or_create(type_at, &name);
+        let at = engine.topics.target(at);
         let message = Incoming {
             delta: request.command == CommandType::DeltaPublish,
             payload: request.payload,
@@ -71,7 +73,6 @@ impl Session {
         };
         let (topics, mut outlet) = engine.delivering();
         let version = topics.tick();
-        let at = topics.find_or_create(type_at, &name);
         topics.at_mut(at).publish(&message, version, &mut outlet)?;
         engine.follow_log();
         Ok(())

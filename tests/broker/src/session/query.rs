@@ -93,7 +93,7 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         check_keeps_records(engine, type_at, &query.criteria.pattern)?;
         self.check_entitled(engine, &query.criteria.pattern, Access::Read)?;
-        let acks = self.query_acks(request, &query, b"");
+        let acks = self.query_acks(request, &query, b"", "");
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
@@ -108,11 +108,13 @@ impl Session {
         request: &Request<'q>,
         query: &'q Query<'_>,
         sub_id: &'q [u8],
+        options: &'q str,
     ) -> QueryAck<'q> {
         QueryAck {
             command_id: request.text(Field::CommandId),
             query_id: &query.query_id,
             sub_id,
+            options: options.as_bytes(),
         }
     }
 
@@ -147,6 +149,8 @@ pub(super) struct QueryAck<'q> {
     command_id: Cow<'q, [u8]>,
     query_id: &'q [u8],
     sub_id: &'q [u8],
+    /// What was granted; for the first acknowledgement only.
+    options: &'q [u8],
 }
 
 impl QueryAck<'_> {
@@ -161,6 +165,10 @@ impl QueryAck<'_> {
 
     /// Writes the `processed` acknowledgement.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.plain().write(out);
+        let ack = Ack {
+            options: self.options,
+            ..self.plain()
+        };
+        ack.write(out);
     }
 }

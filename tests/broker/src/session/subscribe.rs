@@ -55,7 +55,8 @@ impl Session {
         }
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &criteria, request)?;
-        let start = self.start_of(engine, &criteria, replaced.as_ref(), request)?;
+        let granted = backlog_option(engine, type_at, &criteria);
+        let start = self.start_of(engine, type_at, &criteria, replaced.as_ref(), request)?;
         let has_bookmark = criteria.range.is_some();
         let wishes = Wishes::of(&criteria.wanted);
         let entry = Entry {
@@ -70,6 +71,7 @@ impl Session {
         let acks = Ack {
             command_id: &request.text(Field::CommandId),
             sub_id: &id,
+            options: granted.as_bytes(),
             ..Ack::default()
         };
         if request.wants(AckType::PROCESSED) {
@@ -109,7 +111,8 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
-        let mut start = self.start_of(engine, &query.criteria, replaced.as_ref(), request)?;
+        let mut start =
+            self.start_of(engine, type_at, &query.criteria, replaced.as_ref(), request)?;
         if let (Some(start), Some(past)) = (&mut start, &query.past) {
             check_history(engine, type_at, &query.criteria.pattern)?;
             // What came after the state that is shown.
@@ -120,7 +123,8 @@ impl Session {
             .as_ref()
             .map(|old| self.known_through(engine, old))
             .unwrap_or_default();
-        let acks = self.query_acks(request, &query, &id);
+        let granted = backlog_option(engine, type_at, &query.criteria);
+        let acks = self.query_acks(request, &query, &id, &granted);
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
@@ -188,6 +192,12 @@ impl Session {
                 format!("subscription {}", String::from_utf8_lossy(id)),
             ));
         }
+        if used.projection.is_some() || criteria.wanted.projection.is_some() {
+            return Err(Refusal::new(
+                text::INVALID_OPTIONS,
+                "an aggregated subscription is not replaced, nor does it replace",
+            ));
+        }
         let keeps_paging =
             criteria.wanted.is_paginated() && *used.topic == *request.text(Field::Topic);
         if used.page.is_some() && !keeps_paging {
@@ -216,12 +226,14 @@ impl Session {
             had,
             reads_log,
         } = entry;
+        let granted = granted_backlog(engine, type_at, &criteria);
         let Criteria {
             wanted,
             pattern,
             filter,
             range: _,
         } = criteria;
+        let backlog = granted.unwrap_or(1);
         let page = page(&wanted, order);
         let added = Arc::new(Subscription {
             id: id.into(),
@@ -246,20 +258,24 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
+            projection: wanted.projection,
+            backlog,
             had,
             since: engine.topics.tick(),
         });
-        if let Some(old) = replaced {
-            self.let_go(engine, &old);
-            engine.unsubscribe(connection, &old);
+        if let Some(old) = &replaced {
+            self.let_go(engine, old);
         }
         // Without a client the connection was taken away; its reader is about to notice.
         if let Some(client) = engine.clients.get_mut(&connection) {
             client.subscriptions.insert(id.into(), added.clone());
-            if reads_log {
-                return added;
+            if !reads_log {
+                engine.topics.subscribe(&self.connection, type_at, &added);
             }
-            engine.topics.subscribe(&self.connection, type_at, &added);
+        }
+        // Afterwards, so that a queue finds both and lets the new one keep the leases.
+        if let Some(old) = replaced {
+            engine.unsubscribe(connection, &old);
         }
         added
     }
@@ -312,6 +328,23 @@ fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(
             "the topic has no history",
         )),
     }
+}
+
+/// How many messages of queues a subscription gets at a time, if there are queues among its topics.
+fn granted_backlog(engine: &Engine, type_at: usize, criteria: &Criteria) -> Option<usize> {
+    if criteria.range.is_some() {
+        return None;
+    }
+    let asked = criteria.wanted.max_backlog.unwrap_or(1);
+    let topics = &engine.topics;
+    topics.granted_backlog(type_at, &criteria.pattern, asked)
+}
+
+/// That number as its client is told; empty if there is none (`protocol §4.1`).
+fn backlog_option(engine: &Engine, type_at: usize, criteria: &Criteria) -> String {
+    granted_backlog(engine, type_at, criteria)
+        .map(|granted| format!("max_backlog={granted}"))
+        .unwrap_or_default()
 }
 
 /// The page that a paginated subscription keeps.

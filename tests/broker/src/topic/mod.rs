@@ -5,10 +5,12 @@
 
 mod change;
 mod conflator;
+mod groups;
 mod known;
 mod listener;
 mod news;
 mod pattern;
+mod queueing;
 mod route;
 mod subscription;
 mod window;
@@ -19,6 +21,7 @@ pub(crate) use known::{Had, Known};
 pub(crate) use listener::{Listener, Verdict};
 pub(crate) use news::{Addressees, Parcels, Reason};
 pub(crate) use pattern::Pattern;
+pub(crate) use queueing::{Book, Fed};
 pub(crate) use route::{Outlet, Routes};
 pub(crate) use subscription::{Conflation, Page, Subscription};
 pub(crate) use window::compare as compare_on_page;
@@ -28,11 +31,13 @@ use crate::config::{Keys, NamedType, TopicConfig};
 use crate::entitlement::{Access, Entitlements, Grant};
 use crate::error::BrokerError;
 use crate::message_type::MessageType;
+use crate::queue::Queue;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
 use crate::txlog::{History, LoggedTopics};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One topic.
 pub(crate) struct Topic {
@@ -50,12 +55,22 @@ pub(crate) struct Topic {
     pub(crate) history: Option<History>,
     /// Its place among the topics.
     pub(crate) at: usize,
+    /// The queue of this name; then nobody listens here.
+    pub(crate) queue: Option<Box<Queue>>,
+    /// The places of the queues that collect what is published here.
+    feeds: Vec<usize>,
+    /// The place of the topic that messages to this one go to: itself, unless it is a queue.
+    target: usize,
     /// The place of its message type.
     pub(crate) type_at: usize,
 }
 
 impl Topic {
     fn attach(&mut self, connection: &Arc<Connection>, added: &Arc<Subscription>, grant: Grant) {
+        if let Some(queue) = &mut self.queue {
+            queue.attach(connection.id(), added, grant);
+            return;
+        }
         let listener = Listener::new(added, grant, self);
         self.routes.attach(connection, listener);
     }
@@ -77,6 +92,8 @@ pub(crate) struct Topics {
     index: Vec<FxHashMap<Box<[u8]>, usize>>,
     standing: Vec<Standing>,
     entitlements: Entitlements,
+    /// The places of the queues to which something has happened.
+    stirred: Vec<usize>,
     logged: LoggedTopics,
     /// Counts messages and subscriptions.
     clock: u64,
@@ -151,6 +168,9 @@ impl Topics {
             logged: self.logged.has(name),
             history: None,
             at,
+            queue: None,
+            feeds: Vec::new(),
+            target: at,
             type_at,
         };
         for standing in &self.standing {
@@ -224,7 +244,7 @@ impl Topics {
     pub(crate) fn matching(&self, type_at: usize, pattern: &Pattern) -> Vec<usize> {
         match pattern {
             Pattern::Literal(name) => self.find(type_at, name).into_iter().collect(),
-            Pattern::Regex(_) => (0..self.all.len())
+            Pattern::Regex(_) | Pattern::Names(_) => (0..self.all.len())
                 .filter(|&at| {
                     let topic = &self.all[at];
                     topic.type_at == type_at && pattern.matches(&topic.name)
@@ -249,7 +269,7 @@ impl Topics {
     ) {
         let places = match &subscription.pattern {
             Pattern::Literal(name) => vec![self.find_or_create(type_at, name)],
-            Pattern::Regex(_) => {
+            Pattern::Regex(_) | Pattern::Names(_) => {
                 self.standing.push(Standing {
                     connection: connection.clone(),
                     type_at,
@@ -265,6 +285,7 @@ impl Topics {
                 Grant::Nothing => {}
                 grant => topic.attach(connection, subscription, grant),
             }
+            self.stirred.extend(topic.queue.as_ref().map(|_| at));
         }
     }
 
@@ -304,8 +325,14 @@ impl Topics {
     pub(crate) fn unsubscribe(&mut self, connection: u64, subscription: &Arc<Subscription>) {
         self.standing
             .retain(|standing| !Arc::ptr_eq(&standing.subscription, subscription));
+        let now = Instant::now();
         for topic in &mut self.all {
             topic.routes.detach(connection, subscription);
+            if let Some(queue) = &mut topic.queue
+                && queue.detach(connection, subscription, now)
+            {
+                self.stirred.push(topic.at);
+            }
         }
     }
 
@@ -313,8 +340,14 @@ impl Topics {
     pub(crate) fn forget(&mut self, connection: u64) {
         self.standing
             .retain(|standing| standing.connection.id() != connection);
+        let now = Instant::now();
         for topic in &mut self.all {
             topic.routes.forget(connection);
+            if let Some(queue) = &mut topic.queue
+                && queue.forget(connection, now)
+            {
+                self.stirred.push(topic.at);
+            }
         }
     }
 }

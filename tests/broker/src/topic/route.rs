@@ -3,6 +3,7 @@
 use super::change::{Change, Event};
 use super::listener::{Listener, Verdict};
 use super::news::{Addressees, News, Parcels};
+use super::queueing::Fed;
 use super::subscription::Subscription;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::txlog::Log;
@@ -15,6 +16,8 @@ use std::time::Instant;
 pub(crate) struct Outlet<'e> {
     pub(crate) wakes: &'e mut Wakes,
     pub(crate) timers: &'e mut Timers,
+    /// What is to go into queues.
+    pub(crate) fed: &'e mut Vec<Fed>,
     pub(crate) log: &'e mut Log,
 }
 
@@ -72,6 +75,8 @@ impl Route {
             let mut told = SmallVec::<[News<'_>; 2]>::new();
             if verdict == Verdict::Page {
                 listener.turn_page(change, |news| told.push(news));
+            } else if verdict == Verdict::Groups {
+                listener.regroup(change, |news| told.push(news));
             } else {
                 let whole = whole && listener.conflator.is_none();
                 told.extend(listener.news(verdict, change, whole));

@@ -2,6 +2,7 @@
 
 use super::Topic;
 use super::change::{Change, Event};
+use super::queueing::feed;
 use super::route::Outlet;
 use crate::filter::merge;
 use crate::reason::{Refusal, text};
@@ -56,7 +57,7 @@ impl Topic {
                     key: Box::default(),
                     payload,
                     correlation_id: (&*message.correlation_id).into(),
-                    lifetime: None,
+                    lifetime: message.expiration,
                     old: None,
                 }),
             })?;
@@ -78,6 +79,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
+        feed(&self.feeds, &change, message, outlet);
         Ok(())
     }
 
@@ -156,6 +158,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
+        feed(&self.feeds, &change, message, outlet);
         Ok(())
     }
 

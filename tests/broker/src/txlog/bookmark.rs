@@ -17,6 +17,19 @@ impl Bookmark {
         publisher: 0,
         sequence: 0,
     };
+
+    /// Reads a list of messages, at least one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the log.
+    pub(crate) fn list(text: &[u8]) -> Result<Vec<Bookmark>, String> {
+        let message = |point| match point {
+            Point::Message(bookmark) => Ok(bookmark),
+            Point::Epoch | Point::Now | Point::Time(_) => Err("this is no message".to_owned()),
+        };
+        Point::list(text)?.into_iter().map(message).collect()
+    }
 }
 
 impl fmt::Display for Bookmark {
@@ -184,6 +197,20 @@ mod tests {
         }
         assert!(Range::parse(b"0|1|").unwrap().is_now());
         assert!(!Range::parse(b"[0|1|:0|1|]").unwrap().is_now());
+    }
+
+    #[test]
+    fn a_list_of_messages_has_nothing_else_in_it() {
+        let (publisher, sequence) = (u64::MAX, 7);
+        let one = Bookmark {
+            publisher,
+            sequence,
+        };
+        let text = format!("{one}, 8|1");
+        assert_eq!(Bookmark::list(text.as_bytes()).unwrap()[0], one);
+        for text in ["", "0", "0|1|", "20240315T120000Z", "8|1|,0", "8|1|,x"] {
+            assert!(Bookmark::list(text.as_bytes()).is_err(), "{text}");
+        }
     }
 
     #[test]

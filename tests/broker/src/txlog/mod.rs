@@ -32,6 +32,7 @@ pub(crate) use restore::Restoring;
 use crate::config::Settings;
 use crate::error::BrokerError;
 use crate::hash::stable_hash;
+use crate::queue::QueueConfig;
 use crate::reason::Refusal;
 use crate::time::now_micros;
 use crate::topic::Pattern;
@@ -59,6 +60,9 @@ impl LoggedTopics {
                 })?;
             patterns.push(pattern);
         }
+        // A queue is a view of logged topics.
+        let queued = settings.queues.iter().flat_map(QueueConfig::topics);
+        patterns.extend(queued.map(|topic| Pattern::Literal(topic.as_bytes().into())));
         let configured = settings.topics.iter().filter(|topic| topic.is_logged());
         patterns.extend(configured.map(|topic| Pattern::Literal(topic.name().as_bytes().into())));
         Ok(LoggedTopics {

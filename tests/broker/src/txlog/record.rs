@@ -29,11 +29,8 @@ pub(crate) enum Record {
 
 /// What happens to a message of a queue.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "the queues write them")]
 pub(crate) enum QueueEvent {
-    /// It was put there, and stands nowhere else.
-    Published(Entry),
-    /// It was acknowledged.
+    /// It was acknowledged, or sent where it is delivered once at most.
     Acknowledged(Bookmark),
     /// Its time was over, or it was delivered or given back too often.
     Expired(Bookmark),
@@ -45,9 +42,8 @@ mod kind {
     pub(super) const LOGGED_DELETE: u8 = 3;
     pub(super) const KEPT_MESSAGE: u8 = 4;
     pub(super) const KEPT_DELETE: u8 = 5;
-    pub(super) const QUEUE_PUBLISHED: u8 = 6;
-    pub(super) const QUEUE_ACKNOWLEDGED: u8 = 7;
-    pub(super) const QUEUE_EXPIRED: u8 = 8;
+    pub(super) const QUEUE_ACKNOWLEDGED: u8 = 6;
+    pub(super) const QUEUE_EXPIRED: u8 = 7;
 }
 
 /// Why bytes are no record.
@@ -78,10 +74,6 @@ impl Record {
                 write_entry(out, kinds, entry, number);
             }
             Record::Queue { topic, event } => match event {
-                QueueEvent::Published(entry) => {
-                    let kinds = (kind::QUEUE_PUBLISHED, kind::QUEUE_PUBLISHED);
-                    write_entry(out, kinds, entry, number);
-                }
                 QueueEvent::Acknowledged(bookmark) => {
                     framed(out, kind::QUEUE_ACKNOWLEDGED, |out| {
                         out.put_u32_le(number(*topic));
@@ -194,15 +186,6 @@ fn parse(mut body: Bytes, place: impl Fn(u32) -> Option<usize>) -> Option<Record
         kind::LOGGED_DELETE => Record::Logged(take_delete(&mut body, place)?),
         kind::KEPT_MESSAGE => Record::Kept(take_message(&mut body, place)?),
         kind::KEPT_DELETE => Record::Kept(take_delete(&mut body, place)?),
-        kind::QUEUE_PUBLISHED => {
-            let entry = take_message(&mut body, place)?;
-            let topic = match &entry.event {
-                Event::Message(message) => message.topic,
-                Event::Delete(_) => return None,
-            };
-            let event = QueueEvent::Published(entry);
-            Record::Queue { topic, event }
-        }
         kind::QUEUE_ACKNOWLEDGED => Record::Queue {
             topic: place(body.try_get_u32_le().ok()?)?,
             event: QueueEvent::Acknowledged(take_bookmark(&mut body)?),
@@ -313,10 +296,6 @@ mod tests {
             ]))),
             Record::Kept(message("payload", Some(0))),
             Record::Kept(entry(Event::Delete(vec![(3, b"a"[..].into())]))),
-            Record::Queue {
-                topic: 3,
-                event: QueueEvent::Published(message("work", None)),
-            },
             Record::Queue {
                 topic: 3,
                 event: QueueEvent::Acknowledged(bookmark),

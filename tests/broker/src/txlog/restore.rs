@@ -12,8 +12,6 @@ pub(crate) struct Restoring<'e> {
     pub(crate) topics: &'e mut Topics,
     pub(crate) log: &'e mut Log,
     pub(crate) timers: &'e mut Timers,
-    /// What happened to queues, in order, by the places of their topics.
-    pub(crate) queue_events: &'e mut Vec<(usize, QueueEvent)>,
 }
 
 impl Restoring<'_> {
@@ -50,6 +48,10 @@ impl Restore for Restoring<'_> {
 
     fn logged(&mut self, entry: Entry) {
         self.apply(&entry);
+        if let Event::Message(message) = &entry.event {
+            self.topics
+                .restore_queued(entry.bookmark, entry.processed, message);
+        }
         self.log.push(entry);
     }
 
@@ -58,6 +60,6 @@ impl Restore for Restoring<'_> {
     }
 
     fn queue(&mut self, topic: usize, event: QueueEvent) {
-        self.queue_events.push((topic, event));
+        self.topics.restore_queue_event(topic, event);
     }
 }

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, in the functions it shares too"
 )]
 
+mod aggregate;
 mod conflation;
 mod controls;
 mod delete;
@@ -17,6 +18,8 @@ mod pause;
 mod peer;
 mod publish;
 mod query;
+mod queue;
+mod queue_topics;
 mod replace;
 mod replay;
 mod replicate;

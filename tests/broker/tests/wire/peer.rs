@@ -121,6 +121,16 @@ impl Peer {
         ));
     }
 
+    /// Subscribes to a queue and takes the acknowledgement.
+    #[track_caller]
+    pub(crate) fn subscribe_to_queue(&mut self, id: &str, queue: &str) {
+        self.send(&format!(
+            r#"{{"c":"subscribe","cid":"{id}","t":"{queue}","a":"processed"}}"#
+        ));
+        let ack = self.receive();
+        assert!(ack.contains(r#""o":"max_backlog=1""#), "{ack}");
+    }
+
     /// Sends a command that must be refused with this reason, and only be refused.
     #[track_caller]
     pub(crate) fn refused(&mut self, command: &str, reason: &str) {

@@ -190,7 +190,7 @@ fn a_refused_query_sends_nothing_but_its_refusal() {
         (r#""bm":"yesterday""#, "invalid bookmark"),
         (r#""o":"skip_n=1""#, "invalid options"),
         (
-            r#""o":"projection=[SUM(/q) AS /t],grouping=[/s]""#,
+            r#""o":"projection=[SUM(/q)],grouping=[/s]""#,
             "invalid options",
         ),
         (r#""skip_n":1"#, "invalid options"),
