@@ -3,23 +3,25 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
 mod client;
 mod command;
 mod command_type;
+mod connection_info;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
 pub mod protocol;
 mod queue;
+mod store;
 mod stream;
+mod tls_config;
 mod transport;
 mod uri;
 mod version;
@@ -31,10 +33,17 @@ pub use bookmark::BookmarkRange;
 pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
 pub use command::Command;
 pub use command_type::CommandType;
+pub use connection_info::ConnectionInfo;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
-pub use message::Message;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
+pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
+pub use store::{
+    BookmarkResizeHandler, BookmarkStore, Logged, OutgoingCommand, PublishResizeHandler,
+    PublishStore, StoredCommand,
+};
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
-pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use tls_config::{TlsConfig, TlsVersion};
+pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod batching;
 mod commands;
 mod connecting;
 mod defaults;
@@ -16,6 +17,7 @@ mod logging_on;
 mod regressions;
 mod routing;
 mod streams;
+mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};
 use amps_broker::{Broker, Builder, Peer, PeerConnection};

@@ -2,7 +2,7 @@
 
 use super::ask::{Patience, Question};
 use super::connection::Connection;
-use super::routes::{Conflict, Route, RouteKind, RouteSpec, Sink};
+use super::routes::{Conflict, Route, RouteKind, RouteSpec, Routes, Sink};
 use super::shared::{Shared, route_query};
 use crate::ack::AckType;
 use crate::bookmark;
@@ -208,18 +208,7 @@ impl Shared {
             offered_acks: plan.offered,
             replaces: subscribes && command.has_option("replace"),
         };
-        let route = Arc::new(Route::new(spec, sink));
-        self.routes
-            .register(&route)
-            .map_err(|conflict| match conflict {
-                Conflict::CommandId => context(command)
-                    .with_reason(format!("the command id {} is in use", route.command_id))
-                    .SubscriptionAlreadyExists(),
-                Conflict::SubId => context(command)
-                    .with_reason(format!("the id {} is in use", command.sub_id()))
-                    .SubIdInUse(),
-            })?;
-        Ok(route)
+        register(&self.routes, spec, sink, || context(command))
     }
 
     fn send_and_wait(
@@ -280,6 +269,22 @@ impl Shared {
     }
 }
 
+/// Adds a route under its ids.
+pub(crate) fn register(
+    routes: &Routes,
+    spec: RouteSpec,
+    sink: Sink,
+    context: impl Fn() -> ErrorContext,
+) -> Result<Arc<Route>> {
+    let route = Arc::new(Route::new(spec, sink));
+    let in_use = |id: &str| context().with_reason(format!("the id {id} is in use"));
+    routes.register(&route).map_err(|conflict| match conflict {
+        Conflict::CommandId => in_use(&route.command_id).SubscriptionAlreadyExists(),
+        Conflict::SubId => in_use(&route.sub_id).SubIdInUse(),
+    })?;
+    Ok(route)
+}
+
 /// A comma list of the ids that are not empty.
 fn join(ids: &[&str]) -> String {
     let mut list = String::new();
@@ -314,7 +319,7 @@ fn check(command: &Command) -> Result<()> {
 }
 
 /// How errors describe a command: its name, its topic, its filter.
-fn context(command: &Command) -> ErrorContext {
+pub(crate) fn context(command: &Command) -> ErrorContext {
     let subject = match (command.topic(), command.filter()) {
         ("", _) => command.sub_id().to_string(),
         (topic, "") => topic.to_string(),

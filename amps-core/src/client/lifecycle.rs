@@ -1,5 +1,6 @@
 //! Connecting, disconnecting on purpose, and losing a connection.
 
+use super::batch::lost_publishes;
 use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, receiving};
 use super::shared::Shared;
@@ -41,8 +42,8 @@ impl Shared {
             state.connections
         };
         let (announce, announced) = bounded(0);
-        let timeout = self.settings.lock().connect_timeout;
-        let dialed = dial(&uri, timeout, &cancel);
+        let settings = self.settings.lock().dial.clone();
+        let dialed = dial(&uri, &settings, &cancel);
         let connection = {
             let mut state = self.state.lock();
             // After a `disconnect`, the dial of another thread may be in its place.
@@ -116,9 +117,14 @@ impl Shared {
         };
         self.announce();
         self.end_all(&connection);
-        self.finish_writing(&connection);
+        self.flush_acks();
+        let lost = self.finish_writing(&connection);
         let result = self.wait_for_end(&connection);
         info!("{} disconnected from {}", self.name(), connection.uri);
+        if lost > 0 {
+            let context = ErrorContext::new("disconnect from", connection.uri.to_string());
+            return Err(context.with_reason(lost_publishes(lost)).Disconnected());
+        }
         result
     }
 
@@ -148,18 +154,26 @@ impl Shared {
         )
     }
 
-    /// Writes what was posted, as far as the socket takes it, and ends the writing side.
-    fn finish_writing(self: &Arc<Self>, connection: &Connection) {
-        match self.wire.try_lock_until(connection.drain_deadline()) {
+    /// Writes what was posted and what was collected, and ends the writing side. Returns how many
+    /// collected publishes did not leave.
+    fn finish_writing(self: &Arc<Self>, connection: &Connection) -> usize {
+        let deadline = connection.drain_deadline();
+        let mut lost = 0;
+        match self.wire.try_lock_until(deadline) {
             Some(mut wire) => {
-                // What does not go out is an unsubscribe, which the end of the connection does.
-                let _ = wire.drain_some(connection, &self.outbox);
-                connection.transport.shutdown_write();
+                wire.write_last(connection, &self.outbox, deadline);
+                lost = wire.take_lost();
+                connection.transport.shutdown_write(deadline);
             }
             // A writer is stuck; this frees it, and it reports its own failure.
-            None => connection.cut(),
+            None => {
+                connection.cut();
+                self.lose_batch(connection);
+            }
         }
+        self.acks.forget(connection.number);
         self.look_again();
+        lost
     }
 
     /// What the receive thread does when it finds its connection broken (rule I1).
@@ -174,10 +188,12 @@ impl Shared {
         connection.transport.abandon_unsent();
         connection.transport.shutdown();
         warn!("{} lost its connection: {error}", self.name());
+        self.acks.forget(connection.number);
         self.pending.disconnect(connection.number);
         self.announce();
         self.end_routes(connection);
         self.callbacks.report(&error);
+        self.lose_batch(connection);
         let handle = self.handle.lock().upgrade();
         if let Some(handle) = handle {
             self.callbacks.disconnected(&Client { handle });

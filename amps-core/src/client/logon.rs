@@ -112,7 +112,7 @@ impl Shared {
                     if !ack.user_id().is_empty() {
                         user = ack.user_id().to_string();
                     }
-                    let offered = ack.offered_password();
+                    let offered = ack.password();
                     password = if offered.is_empty() {
                         authenticator.retry(&user, &password).map_err(failed)?
                     } else {

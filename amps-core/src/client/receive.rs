@@ -3,12 +3,12 @@
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
 use super::connection::{Connection, Phase, set_receiving};
-use super::routes::{LastRoute, Route, Sink};
+use super::routes::{LastRoute, Route, RouteKind, Sink};
 use super::shared::Shared;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
 use crate::handler::{drop_guarded, panic_text};
-use crate::message::Message;
+use crate::message::{Message, Origin, Reader};
 use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
 use crate::stream::EndReason;
 use crossbeam_channel::Sender;
@@ -16,7 +16,7 @@ use log::warn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The receive thread of one connection, from its first to its last moment.
 pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: Sender<()>) {
@@ -43,6 +43,10 @@ pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: S
 /// Receives until the connection ends, and says why it did.
 fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
     let mut frames = FrameBuffer::default();
+    let mut reader = Reader::new(Origin {
+        client: shared.downgrade(),
+        connection: connection.number,
+    });
     let mut last = LastRoute::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
     let mut idle_limit = None;
@@ -63,6 +67,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                 warn!("no heartbeat check, the socket takes no timeout: {error}");
             }
         }
+        reader.let_go();
         match connection.transport.read(frames.space()) {
             Ok(0) => {
                 if connection.phase() == Phase::Closing {
@@ -87,7 +92,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
-        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut last) {
+        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut reader, &mut last) {
             let reason = error.to_string();
             return context().with_reason(reason).with_source(error).Stream();
         }
@@ -156,10 +161,12 @@ impl Shared {
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
+        reader: &mut Reader,
         last: &mut LastRoute,
     ) -> Result<(), ParseError> {
+        let received_at = SystemTime::now();
         while let Some(chunk) = frames.next_chunk()? {
-            Message::each_in_chunk(chunk, |message| {
+            reader.each_in(chunk, received_at, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
                     self.dispatch(connection, message, last);
@@ -212,8 +219,8 @@ impl Shared {
         if refused {
             // Before the caller hears of it: it may use the ids again at once.
             self.routes.remove(&route);
-        } else if route.replaces && ack.is_accepted() {
-            self.routes.take_over(&route);
+        } else if ack.is_accepted() {
+            self.accept_subscription(&route, ack);
         }
         // The caller goes on while the handler runs.
         self.pending.acknowledge(ack);
@@ -227,6 +234,19 @@ impl Shared {
             route.end(EndReason::Completed);
         }
         true
+    }
+
+    /// What the server's word changes before the caller hears of it.
+    fn accept_subscription(&self, route: &Arc<Route>, ack: &Message) {
+        if route.replaces {
+            self.routes.take_over(route);
+        }
+        if route.kind == RouteKind::Subscription {
+            // After a replace without a handler it is still the old route that takes messages.
+            let holder = self.routes.get(route.sub_id.as_bytes());
+            let holder = holder.as_ref().unwrap_or(route);
+            self.acks.note_grant(ack, &holder.backlog);
+        }
     }
 
     /// An acknowledgement with a command id is for that command alone: what answers a command of
@@ -246,7 +266,7 @@ impl Shared {
     /// True if somebody took it.
     #[inline]
     fn dispatch_data(
-        &self,
+        self: &Arc<Self>,
         connection: &Connection,
         message: &mut Message,
         last: &mut LastRoute,
@@ -285,7 +305,7 @@ impl Shared {
     /// A message without a list of subscriptions: the query, the subscription or the command that
     /// it names.
     #[inline]
-    fn dispatch_by_own_id(&self, message: &Message, last: &mut LastRoute) -> bool {
+    fn dispatch_by_own_id(self: &Arc<Self>, message: &Message, last: &mut LastRoute) -> bool {
         let header = message.header();
         for id in [header.query_id, header.sub_id, header.command_id] {
             if !id.is_empty()
@@ -299,7 +319,7 @@ impl Shared {
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(&self, connection: &Connection, message: &mut Message) -> bool {
+    fn dispatch_special(self: &Arc<Self>, connection: &Connection, message: &mut Message) -> bool {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -329,7 +349,7 @@ impl Shared {
 
     /// True if there is a route.
     #[inline]
-    fn deliver_to(&self, route: Option<&Arc<Route>>, message: &Message) -> bool {
+    fn deliver_to(self: &Arc<Self>, route: Option<&Arc<Route>>, message: &Message) -> bool {
         let Some(route) = route else {
             return false;
         };
@@ -344,11 +364,15 @@ impl Shared {
     }
 
     #[inline]
-    fn deliver(&self, route: &Route, message: &Message) {
+    fn deliver(self: &Arc<Self>, route: &Route, message: &Message) {
         match &route.sink {
             Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
             Sink::Handler(handler) => {
-                if let Err(error) = handler.call(message) {
+                let handled = handler.call(message);
+                if message.has_lease() {
+                    self.acknowledge_handled(message, &route.backlog, handled.is_ok());
+                }
+                if let Err(error) = handled {
                     self.callbacks.report(&error);
                 }
             }

@@ -4,7 +4,6 @@ use super::Client;
 use super::routes::Sink;
 use crate::ack::AckType;
 use crate::command::Command;
-use crate::command_type::CommandType;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{ErrorContext, Result};
@@ -218,10 +217,7 @@ impl Client {
     /// this client. Any other [command error](Error::is_command_error): the server refused, and
     /// nothing is left of the command.
     pub fn execute(&self, command: Command) -> Result<MessageStream> {
-        let publishes = matches!(
-            command.command(),
-            CommandType::Publish | CommandType::DeltaPublish
-        );
+        let publishes = command.is_publish();
         let max_depth = self.default_max_depth();
         let queue = Arc::new(StreamQueue::new(max_depth));
         let sink = match publishes {

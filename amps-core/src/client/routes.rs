@@ -1,5 +1,6 @@
 //! From the ids in a message to whoever takes it.
 
+use super::acks::Backlog;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::handler::MessageHandler;
@@ -47,6 +48,8 @@ pub(crate) struct Route {
     pub(crate) wanted_acks: AckType,
     /// It takes over the ids of another route once the server has accepted it (rule D10).
     pub(crate) replaces: bool,
+    /// How far the subscription to a queue may go without acknowledging.
+    pub(crate) backlog: Arc<Backlog>,
     progress: Mutex<Progress>,
 }
 
@@ -97,6 +100,7 @@ impl Route {
             query_id: spec.query_id,
             wanted_acks: spec.wanted_acks,
             replaces: spec.replaces,
+            backlog: Arc::default(),
             progress: Mutex::new(Progress {
                 acks_to_come: spec.wanted_acks.without(not_offered),
                 group: Group::ToCome,

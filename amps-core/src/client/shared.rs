@@ -1,17 +1,20 @@
 //! What the handles of a client, its threads and its streams share.
 
 use super::Handle;
+use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::heartbeat::Heartbeat;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::transport::DialGuard;
+use crate::tls_config::TlsConfig;
+use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
@@ -35,7 +38,9 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
+    pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
+    pub(crate) timer: Timer,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -43,7 +48,7 @@ pub(crate) struct Shared {
 
 /// What the application configures between connections.
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) dial: DialSettings,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -91,7 +96,7 @@ pub(crate) struct Session {
 }
 
 /// For those who must not keep a client alive.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WeakShared(Weak<Shared>);
 
 impl WeakShared {
@@ -107,7 +112,11 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
             settings: Mutex::new(Settings {
-                connect_timeout: Duration::from_secs(10),
+                dial: DialSettings {
+                    timeout: Duration::from_secs(10),
+                    tls: TlsConfig::new(),
+                    preflight: PreflightHeaders::default(),
+                },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
@@ -118,7 +127,9 @@ impl Shared {
             routes: Routes::default(),
             pending: Pending::default(),
             waits: Waits::default(),
+            acks: Acks::default(),
             callbacks: Callbacks::default(),
+            timer: Timer::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -232,7 +243,13 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
-        self.post(&connection, &bytes);
+        // It ends the leases: what was done by then must be known first.
+        self.flush_acks();
+        let turn = match self.is_on_receive_thread() {
+            true => Turn::AtOnce,
+            false => Turn::AfterBatch,
+        };
+        self.post(&connection, &bytes, turn);
     }
 }
 

@@ -37,6 +37,8 @@
 //! - [Queues](QueueConfig) over logged topics: at least once or at most once, with leases, backlogs,
 //!   three kinds of fairness, filters, priority, expiration, acknowledgements in lists; a query
 //!   browses. With a bookmark a subscription to a queue replays its topics.
+//! - [TLS](Builder::tls), with certificates of clients if you like, and
+//!   [Unix sockets](Builder::unix_socket).
 //! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
 //!
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
@@ -55,13 +57,13 @@
 //! | conflation of what is read from the log | `invalid options` |
 //! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
 //! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
-//! | of queues: barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
+//! | of queues: acknowledgements by way of another broker that the log is sent to, barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
 //! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
 //! | some functions of filters | see [`filter`] |
 //! | `/AMPS/…` topics | `invalid topic`; what is published to `/AMPS/devnull` is dropped |
 //! | entitlements that change while a subscription is there | nothing: they are asked for once |
-//! | TLS, Unix sockets, compression, other protocols than `amps` | |
+//! | compression, other protocols than `amps`, the HTTP preflight | |
 //!
 //! A refusal carries exactly the documented reason, because clients compare it. Why the command
 //! was refused stands in the log, at debug level.
@@ -208,6 +210,7 @@ mod server;
 mod session;
 mod sow;
 mod time;
+mod tls;
 mod topic;
 mod txlog;
 
@@ -220,3 +223,4 @@ pub use error::BrokerError;
 pub use peer::{Peer, PeerConnection, field, framed};
 pub use queue::{Delivery, Fairness, LeaseOwner, QueueConfig};
 pub use server::Broker;
+pub use tls::ServerTls;

@@ -1,11 +1,10 @@
 //! One connection, as everybody but its own threads sees it.
 
 use super::outbox::{Appended, Outbox};
+use super::stream::Stream;
 use parking_lot::{Condvar, Mutex};
-#[cfg(unix)]
-use rustix::net::SendFlags;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,8 +18,8 @@ const ROOM: usize = 128 << 10;
 /// A socket and what waits to be written to it.
 pub(crate) struct Connection {
     id: u64,
-    peer: SocketAddr,
-    socket: TcpStream,
+    peer: String,
+    socket: Stream,
     outbox: Outbox,
     /// How much may wait to be written when a replay adds to it.
     room: usize,
@@ -33,7 +32,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: u64, socket: TcpStream, peer: SocketAddr, limit: usize) -> Connection {
+    pub(crate) fn new(id: u64, socket: Stream, peer: String, limit: usize) -> Connection {
         Connection {
             id,
             peer,
@@ -70,18 +69,7 @@ impl Connection {
     /// Sets in motion what was added. Not to be called with the engine's lock held: it may be a
     /// system call.
     pub(crate) fn flush(&self) {
-        self.outbox.flush(|bytes| self.send_now(bytes));
-    }
-
-    #[cfg(unix)]
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(rustix::net::send(&self.socket, bytes, flags)?)
-    }
-
-    #[cfg(not(unix))]
-    fn send_now(&self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        self.outbox.flush(|bytes| self.socket.send_now(bytes));
     }
 
     /// How many bytes wait to be written.

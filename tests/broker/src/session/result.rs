@@ -133,7 +133,6 @@ fn find<'e>(
     let mut found = Vec::new();
     for at in topics.matching(type_at, &criteria.pattern) {
         let topic = topics.at(at);
-        let past = query.past.as_ref().and_then(|past| past.of(at));
         let grant = topics.entitlements().grant(who, &topic.name, Access::Read);
         if matches!(grant, Grant::Nothing) {
             continue;
@@ -150,6 +149,7 @@ fn find<'e>(
                 let seen = Seen::record(&topic.message_type, &topic.name, record);
                 look_at(record, None, &seen);
             };
+            let past = query.past.as_ref().and_then(|past| past.of(at));
             match (&query.keys, past) {
                 (Some(keys), Some(past)) => past
                     .iter()

@@ -315,21 +315,6 @@ impl Session {
     }
 }
 
-/// Refuses a topic of which nothing is known but the present.
-fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(), Refusal> {
-    let Pattern::Literal(name) = pattern else {
-        return Ok(());
-    };
-    let at = engine.topics.find(type_at, name);
-    match at.and_then(|at| engine.topics.at(at).history) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::new(
-            text::INVALID_BOOKMARK,
-            "the topic has no history",
-        )),
-    }
-}
-
 /// How many messages of queues a subscription gets at a time, if there are queues among its topics.
 fn granted_backlog(engine: &Engine, type_at: usize, criteria: &Criteria) -> Option<usize> {
     if criteria.range.is_some() {
@@ -345,6 +330,21 @@ fn backlog_option(engine: &Engine, type_at: usize, criteria: &Criteria) -> Strin
     granted_backlog(engine, type_at, criteria)
         .map(|granted| format!("max_backlog={granted}"))
         .unwrap_or_default()
+}
+
+/// Refuses a topic of which nothing is known but the present.
+fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Ok(());
+    };
+    let at = engine.topics.find(type_at, name);
+    match at.and_then(|at| engine.topics.at(at).history) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(
+            text::INVALID_BOOKMARK,
+            "the topic has no history",
+        )),
+    }
 }
 
 /// The page that a paginated subscription keeps.
