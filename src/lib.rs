@@ -41,6 +41,8 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | connect by TLS | [`TlsConfig`] |
+//! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
@@ -59,13 +61,15 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
-    CMessageHandler, CText, Client, Command, CommandType, ConnectionInfo, ConnectionState,
-    DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome, IpProtocol, ListenerId,
-    LogonOptions, Message, MessageStream, OofReason, Options, Result, StreamCanceller, TimeoutIter,
-    TlsConfig, TlsVersion, Transport, TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
+    BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
+    Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error,
+    ErrorContext, FailedResubscribeHandler, HandlerOutcome, IpProtocol, ListenerId, Logged,
+    LogonOptions, MemorySubscriptionManager, Message, MessageStream, OofReason, Options,
+    OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
+    SubscriptionHandler, SubscriptionManager, TimeoutIter, TlsConfig, TlsVersion,
+    TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
-pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
     ServerChooser,
@@ -75,7 +79,13 @@ pub use amps_stores::{
     RingBookmarkStore,
 };
 pub use amps_stores::{
-    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
+};
+pub use amps_stores::{
+    FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
+    SyncPolicy,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
@@ -100,3 +110,6 @@ mod guide_08_delta {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/12-advanced.md")]
+mod guide_12_advanced {}
