@@ -71,8 +71,8 @@ pub use amps_core::{
     TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
 pub use amps_ha::{
-    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
-    ServerChooser,
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
+    ReconnectDelayStrategy, ServerChooser,
 };
 pub use amps_stores::{
     BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,

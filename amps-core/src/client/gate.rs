@@ -49,9 +49,13 @@ impl Drivers {
         self.now.is_empty()
     }
 
-    fn let_pass(&self) -> bool {
+    pub(crate) fn has_this_thread(&self) -> bool {
         let here = thread::current().id();
-        self.now.is_empty() || self.now.iter().any(|driver| driver.thread == here)
+        self.now.iter().any(|driver| driver.thread == here)
+    }
+
+    fn let_pass(&self) -> bool {
+        self.now.is_empty() || self.has_this_thread()
     }
 }
 

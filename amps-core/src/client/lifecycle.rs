@@ -140,10 +140,6 @@ impl Shared {
     /// `Disconnected` if the server did not confirm the end in time. The client is disconnected
     /// all the same.
     pub(crate) fn disconnect(self: &Arc<Self>) -> Result<()> {
-        let supervisor = self.supervisor.lock().clone();
-        if let Some(supervisor) = supervisor {
-            supervisor.disconnect();
-        }
         let dialing = {
             let mut state = self.state.lock();
             state.recovery = None;

@@ -24,10 +24,6 @@ pub trait Supervisor: Send + Sync {
     /// set, which then stands in for it.
     fn lost(&self, recovery: Recovery, error: &Error);
 
-    /// `disconnect` was called: wakes the loop, wherever it waits. Returns at once; the recovery
-    /// under way is cancelled after this.
-    fn disconnect(&self);
-
     /// Whether the application may call `connect` and `logon` itself.
     ///
     /// # Errors
@@ -59,11 +55,12 @@ impl Client {
         drop(old);
     }
 
-    /// Begins a recovery on this thread; `None` if another one is under way.
+    /// Begins a recovery on this thread; `None` if another thread has one under way.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyConnected`]; [`Error::Usage`] in a handler of this client.
+    /// [`Error::AlreadyConnected`]; [`Error::Usage`] in a handler of this client, and on the thread
+    /// that has one under way.
     pub fn begin_recovery(&self) -> Result<Option<Recovery>> {
         let shared = self.shared();
         let context = || ErrorContext::new("connect and log on", shared.name());
@@ -71,6 +68,10 @@ impl Client {
         shared.check_not_in_store(context)?;
         let mut state = shared.state.lock();
         if state.recovery.is_some() {
+            if state.drivers.has_this_thread() {
+                let context = context();
+                return Err(context.with_reason("this thread is at it already").Usage());
+            }
             return Ok(None);
         }
         let obstacle = match (&state.connection, &state.dialing) {
@@ -87,22 +88,23 @@ impl Client {
         Ok(Some(Recovery::new(shared.clone(), number, driving)))
     }
 
-    /// Waits until no recovery of a supervisor is under way; false if `deadline` came first. Not
-    /// for the thread that drives it.
-    pub fn wait_for_recovery(&self, deadline: Option<Instant>) -> bool {
+    /// Waits until no recovery of a supervisor is under way any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Disconnected`]: it did not succeed.
+    pub fn wait_for_recovery(&self) -> Result<()> {
         let shared = self.shared();
         let mut state = shared.state.lock();
         while state.recovery.is_some() {
-            match deadline {
-                None => shared.gate.wait(&mut state),
-                Some(deadline) => {
-                    if shared.gate.wait_until(&mut state, deadline).timed_out() {
-                        return state.recovery.is_none();
-                    }
-                }
-            }
+            shared.gate.wait(&mut state);
         }
-        true
+        if state.session.is_some() {
+            return Ok(());
+        }
+        Err(ErrorContext::new("connect and log on", shared.name())
+            .with_reason("another thread was at it, and did not succeed")
+            .Disconnected())
     }
 }
 
@@ -129,6 +131,34 @@ impl Recovery {
     /// True once `disconnect` was called: every step fails from now on, and the loop must end.
     pub fn is_cancelled(&self) -> bool {
         self.shared.state.lock().recovery != Some(self.number)
+    }
+
+    /// The name of the client.
+    pub fn name(&self) -> String {
+        self.shared.name()
+    }
+
+    /// Waits for so long; false, at once, if `disconnect` is called.
+    pub fn sleep(&self, duration: Duration) -> bool {
+        let deadline = Instant::now().checked_add(duration);
+        let mut state = self.shared.state.lock();
+        loop {
+            if state.recovery != Some(self.number) {
+                return false;
+            }
+            match deadline {
+                Some(deadline) if Instant::now() >= deadline => return true,
+                Some(deadline) => {
+                    self.shared.gate.wait_until(&mut state, deadline);
+                }
+                None => self.shared.gate.wait(&mut state),
+            }
+        }
+    }
+
+    /// Tells the exception listener of an error that no caller can be told of.
+    pub fn report(&self, error: &Error) {
+        self.shared.callbacks.report(error);
     }
 
     /// The client, if a handle of it is left; if not, the loop must end.
