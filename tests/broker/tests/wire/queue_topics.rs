@@ -3,6 +3,7 @@
 use crate::peer::{PATIENCE, Peer};
 use crate::queue::{answer, consume, over_orders, publish, stats, take};
 use amps_broker::{Access, Broker, Entitlement, Fairness, QueueConfig, TopicConfig, field};
+use std::time::Duration;
 
 #[test]
 fn one_connection_may_consume_twice_and_each_message_goes_to_one_of_both() {
@@ -368,4 +369,27 @@ fn a_queue_that_cannot_be_is_refused_at_the_start() {
             .start();
         assert!(started.is_err(), "{queue:?}");
     }
+}
+
+#[test]
+fn what_was_acknowledged_there_before_it_came_from_another_broker_never_shows_up_there() {
+    let (here, there) = (over_orders(|queue| queue), over_orders(|queue| queue));
+    here.replicate_to(&there, Duration::from_secs(3600))
+        .unwrap();
+    let mut peer = Peer::named(&here, "a");
+    publish(&mut peer, "orders", 1..=2);
+    consume(&mut peer, "j", "");
+    let first = take(&mut peer, 1);
+    // The worker comes over with what it has not acknowledged yet.
+    let mut moved = Peer::named(&there, "a");
+    answer(&mut moved, &first, "");
+    consume(&mut moved, "j", "");
+    moved.expect_nothing();
+    here.set_replication_lag(Duration::ZERO);
+    take(&mut moved, 2);
+    moved.expect_nothing();
+    assert_eq!(
+        (here.queue_depth("jobs"), there.queue_depth("jobs")),
+        (2, 1)
+    );
 }
