@@ -2,7 +2,7 @@
 
 use crate::peer::{PATIENCE, Peer};
 use crate::transaction_log::field;
-use amps_broker::{Broker, Builder};
+use amps_broker::{Broker, Builder, State};
 use std::thread;
 use std::time::Duration;
 
@@ -130,7 +130,9 @@ fn a_bookmark_that_is_not_found_is_what_the_option_says() {
         &refused(r#""t":"trades","bm":"[0:17|4|]""#.to_owned()),
         "invalid bookmark",
     );
-    assert_eq!(broker.subscription_count("trades"), 0);
+    // The broker may still have to notice that the readers are gone.
+    let nobody = |state: &State<'_>| state.subscription_count("trades") == 0;
+    assert!(broker.wait_until(PATIENCE, nobody));
 }
 
 #[test]
