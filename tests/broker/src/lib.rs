@@ -183,7 +183,9 @@
 //! into the output buffers of the subscribers. Whoever lets more than
 //! [`Builder::output_limit`] pile up there loses its connection, so a client that does not read
 //! holds up nobody. A result piles up as a whole, so that is the limit of a result as well, however
-//! fast its client reads. Log levels: `warn` for what the broker or a client should not do, `info` for
+//! fast its client reads. A replay goes on in small steps under the same lock: in the turn that
+//! appends to the log if it has caught up, else on the writer whenever that has written what there
+//! was. Each broker that the log is sent to has a thread. Log levels: `warn` for what the broker or a client should not do, `info` for
 //! connections and logons, `debug` for refusals.
 
 #![forbid(unsafe_code)]
