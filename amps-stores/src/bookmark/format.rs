@@ -2,7 +2,7 @@
 //! them under the same names.
 
 use super::event::Event;
-use super::position::Position;
+use super::position::{Padding, Position};
 
 /// The first eight bytes of the file.
 pub(super) const MAGIC: [u8; 8] = *b"AMPSBKMK";
@@ -23,9 +23,11 @@ pub(super) const HEADER_LENGTH: usize = 64;
 
 /// Before the body of a record: its length and checksum, 4 bytes each, written at once.
 pub(super) const RECORD_WORD: usize = 8;
-/// Kind, flags, two bytes of nothing, subscription: the least that a body has.
+/// Kind, flags, padding, subscription: the least that a body has.
 pub(super) const BODY_FIXED: usize = 8;
 pub(super) const BODY_FLAGS: usize = 1;
+/// Of a bookmark with two numbers: to how many digits each is filled up with zeros, a byte each.
+pub(super) const BODY_PADDING: usize = 2;
 pub(super) const BODY_SUBSCRIPTION: usize = 4;
 /// Records begin at multiples of this, so that their first word can be written at once.
 pub(super) const RECORD_ALIGN: usize = 8;
@@ -125,7 +127,10 @@ pub(super) fn encode(out: &mut Vec<u8>, at: u64, subscription: u32, record: &Rec
                     Position::Numbered {
                         publisher,
                         sequence,
+                        padding,
                     } => {
+                        let place = begin + RECORD_WORD + BODY_PADDING;
+                        out[place..][..2].copy_from_slice(&[padding.publisher, padding.sequence]);
                         out.extend(publisher.to_le_bytes());
                         out.extend(sequence.to_le_bytes());
                     }
@@ -185,6 +190,10 @@ pub(super) fn decode(body: &[u8]) -> Option<(u32, Record<'_>)> {
         Some(Position::Numbered {
             publisher: u64::from_le_bytes(publisher.try_into().ok()?),
             sequence: u64::from_le_bytes(sequence.try_into().ok()?),
+            padding: Padding {
+                publisher: fixed[BODY_PADDING],
+                sequence: fixed[BODY_PADDING + 1],
+            },
         })
     };
     let event = match fixed[0] {

@@ -1,5 +1,6 @@
 //! What a subscription knows of each publisher whose messages it saw.
 
+use super::position::Padding;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,6 +12,8 @@ pub(crate) struct Slot(pub(crate) u32);
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) id: u64,
+    /// As last seen.
+    pub(crate) padding: Padding,
     /// The last sequence of the discarded prefix: all up to it are duplicates.
     pub(crate) prefix: Option<u64>,
     /// True if the prefix is a point to start at since the subscription was last entered anew.
@@ -122,6 +125,7 @@ impl Publishers {
         let slot = Slot(self.list.len() as u32);
         self.list.push(Publisher {
             id,
+            padding: Padding::default(),
             prefix: None,
             listed: false,
             after: VecDeque::new(),

@@ -153,6 +153,7 @@ impl Subscription {
             Position::Numbered {
                 publisher,
                 sequence,
+                ..
             } => match self.publishers.find(publisher) {
                 None => None,
                 Some(known) if known.prefix.is_some_and(|last| sequence <= last) => {
@@ -196,7 +197,8 @@ impl Subscription {
         }
         let mut list = List::default();
         for known in self.publishers.iter().filter(|known| known.listed) {
-            list.push_numbers(known.id, known.prefix.unwrap_or_default());
+            let last = known.prefix.unwrap_or_default();
+            list.push_numbers(known.id, last, known.padding);
         }
         let opaques = &self.publishers.opaques;
         if let Some(last) = opaques.prefix.as_deref().filter(|_| opaques.listed) {
@@ -290,10 +292,12 @@ impl Subscription {
             Position::Numbered {
                 publisher,
                 sequence,
+                padding,
             } => {
                 entry.sequence = sequence;
                 entry.publisher = self.publishers.slot(publisher);
                 let known = self.publishers.get_mut(entry.publisher);
+                known.padding = padding;
                 known.insert(sequence, number);
                 // Its first message: only the entry point comes before it for certain.
                 self.revision += u64::from(!known.listed);

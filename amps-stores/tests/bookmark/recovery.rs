@@ -469,7 +469,10 @@ fn p6_topic_and_fields_can_be_named_and_the_time_be_added() {
     let (bookmark, instant) = point.split_once(',').unwrap();
     assert_eq!(bookmark, "1|1|");
     let now = amps_core::bookmark::timestamp(std::time::SystemTime::now());
-    assert!(instant.len() == now.len() && *instant <= *now && instant > "20240101", "{point}");
+    assert!(
+        instant.len() == now.len() && *instant <= *now && instant > "20240101",
+        "{point}"
+    );
 }
 
 #[test]
