@@ -234,6 +234,21 @@ fn messages_discarded_between_asking_and_entering_do_not_make_it_a_new_entry() {
 }
 
 #[test]
+fn the_resume_point_does_not_grow_with_the_number_of_reconnects() {
+    for_each_store(|_, store| {
+        store.enter(SUB, "5|5|").unwrap();
+        // Undiscarded, and nothing of its publisher is: the entry point stays in the list.
+        work_off(store, &["1|1|"]);
+        for number in 2..200 {
+            work_off(store, &[&format!("1|{number}|")]);
+            log(store, "2|1|");
+            reconnect(store);
+        }
+        assert_eq!(recent(store), "1|2|,5|5|");
+    });
+}
+
+#[test]
 fn a_publisher_with_a_discarded_message_but_no_prefix_needs_the_entry_point() {
     for_each_restart(
         |store| {
