@@ -21,8 +21,14 @@ pub mod protocol;
 mod queue;
 mod store;
 mod stream;
+mod subscription_manager;
 mod tls_config;
 mod transport;
+/// For those who keep a client connected; outside semantic versioning.
+#[doc(hidden)]
+pub mod supervise {
+    pub use crate::client::supervise::{Recovery, Supervisor};
+}
 mod uri;
 mod version;
 mod waits;
@@ -30,7 +36,9 @@ mod waits;
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
-pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
+pub use client::{
+    BookmarkSubscribe, Client, ConnectionState, ListenerId, LogonOptions, WeakClient,
+};
 pub use command::Command;
 pub use command_type::CommandType;
 pub use connection_info::ConnectionInfo;
@@ -44,6 +52,10 @@ pub use store::{
     PublishStore, StoredCommand,
 };
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
+pub use subscription_manager::{
+    FailedResubscribeHandler, MemorySubscriptionManager, SubscriptionHandler, SubscriptionManager,
+    TrackedSubscription,
+};
 pub use tls_config::{TlsConfig, TlsVersion};
 pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

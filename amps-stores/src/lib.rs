@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`MemoryPublishStore`] | the loss of a connection | a copy of each message |
 //! | [`FilePublishStore`] | also the end of the process; with a [`SyncPolicy`], of the machine | a copy and a checksum |
+//! | [`HybridPublishStore`] | as the file, for all but the newest messages | as memory, while the backlog is short |
 //!
 //! # Bookmark stores
 //!
@@ -33,7 +34,8 @@ pub use bookmark::{
     RingBookmarkStore,
 };
 pub use publish::{
-    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+    FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
+    SyncPolicy,
 };
 pub use recovery::{
     ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,

@@ -40,10 +40,11 @@ fn a_message_costs_no_allocation_in_the_steady_state() {
     let batched = publishing(4 << 10);
     assert_eq!(batched, 0, "allocations for {counted} batched publishes");
     assert_eq!(handling(), 0, "allocations for {counted} handled messages");
-    // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB.
+    // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB, and
+    // something that counts who uses it: two allocations for each of some 500 reads.
     let streaming = streaming();
     assert!(
-        streaming * 100 < counted,
+        streaming * 50 < counted,
         "{streaming} allocations for {counted} messages of a stream"
     );
 }

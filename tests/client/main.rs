@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod bookmark_stores;
 mod commands;
 mod connecting;
 mod defaults;
@@ -14,9 +15,15 @@ mod hard_moments;
 mod heartbeats;
 mod lifetime;
 mod logging_on;
+mod publish_stores;
+mod recovery;
 mod regressions;
+mod resubscribe;
+mod retry;
 mod routing;
+mod small_stores;
 mod streams;
+mod supervisor;
 mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};

@@ -4,25 +4,41 @@ mod acknowledging;
 mod acks;
 mod ask;
 mod batch;
+mod bookmarks;
 mod callbacks;
 mod connection;
 mod dialling;
 mod execute;
+mod flush;
+mod gate;
 mod heartbeat;
 mod lifecycle;
 mod listening;
 mod logon;
 mod outbox;
 mod pending;
+mod persisted;
+mod plan;
 mod publishing;
 mod raw;
 mod receive;
 mod receiving;
+mod recover;
+mod replay;
+mod resubscribe;
+mod retry;
 mod routes;
 mod send;
 mod shared;
+mod stored;
+mod stored_command;
+mod stores;
+pub(crate) mod supervise;
 mod timer;
+mod under_lock;
+mod unsubscribe;
 
+pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
@@ -250,7 +266,9 @@ impl Client {
     /// were collected and did not leave at all are one in any case, which tells how many they are
     /// (see [`set_publish_batching`](Client::set_publish_batching)).
     pub fn disconnect(&self) -> Result<()> {
-        self.shared().disconnect()
+        let shared = self.shared();
+        shared.check_not_in_store(|| ErrorContext::new("disconnect", shared.name()))?;
+        shared.disconnect()
     }
 
     /// The same as [`Client::disconnect`].
