@@ -298,14 +298,15 @@ impl Subscription {
                 entry.publisher = self.publishers.slot(publisher);
                 let known = self.publishers.get_mut(entry.publisher);
                 known.padding = padding;
-                known.insert(sequence, number);
                 // Its first message: only the entry point comes before it for certain.
-                self.revision += u64::from(!known.listed);
+                let first = known.prefix.is_none() && known.after.is_empty();
+                self.revision += u64::from(first);
+                known.insert(sequence, number);
             }
             Position::Opaque(text) => {
                 entry.publisher = OPAQUE;
+                self.revision += u64::from(!self.publishers.opaques.seen());
                 self.publishers.opaques.insert(text, number);
-                self.revision += u64::from(!self.publishers.opaques.listed);
             }
             Position::Odd => {}
         }
