@@ -326,6 +326,16 @@ fn to_enter_elsewhere_does_not_skip_what_is_not_discarded() {
 }
 
 #[test]
+fn a_point_that_was_told_before_the_last_entry_is_another_point() {
+    for_each_store(|_, store| {
+        assert_eq!(reconnect(store), "0");
+        work_off(store, &["1|5|"]);
+        store.enter(SUB, "0").unwrap();
+        assert_eq!(recent(store), "0");
+    });
+}
+
+#[test]
 fn what_says_nothing_enters_nowhere() {
     for_each_store(|_, store| {
         store.enter(SUB, "5|6|").unwrap();
