@@ -196,9 +196,10 @@ impl Subscription {
             return self.entry_point.text().into_owned();
         }
         let mut list = List::default();
-        for known in self.publishers.iter().filter(|known| known.listed) {
-            let last = known.prefix.unwrap_or_default();
-            list.push_numbers(known.id, last, known.padding);
+        for known in self.publishers.iter() {
+            if let Some(last) = known.listed {
+                list.push_numbers(known.id, last, known.padding);
+            }
         }
         let opaques = &self.publishers.opaques;
         if let Some(last) = opaques.prefix.as_deref().filter(|_| opaques.listed) {
@@ -323,15 +324,15 @@ impl Subscription {
             return;
         }
         while let Some(entry) = self.entries.front().filter(|entry| entry.discarded) {
-            let (left, publisher) = (self.first, entry.publisher);
+            let (left, entry) = (self.first, *entry);
             self.first += 1;
             self.entries.pop_front();
-            match publisher {
+            match entry.publisher {
                 ODD => {}
                 OPAQUE => self.publishers.opaques.settle(left, self.entered_at),
                 slot => {
                     let known = self.publishers.get_mut(slot);
-                    known.settle(self.first, self.entered_at);
+                    known.settle(left, entry.sequence, self.entered_at);
                 }
             }
         }

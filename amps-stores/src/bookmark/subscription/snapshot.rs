@@ -6,7 +6,12 @@ use crate::bookmark::position::Position;
 use crate::bookmark::publishers::Publisher;
 
 impl Subscription {
-    pub(super) fn restore_prefix(&mut self, position: Position<'_>, known: bool, listed: bool) {
+    pub(super) fn restore_prefix(
+        &mut self,
+        position: Position<'_>,
+        known: bool,
+        listed: Option<u64>,
+    ) {
         match position {
             Position::Numbered {
                 publisher,
@@ -21,7 +26,7 @@ impl Subscription {
             }
             Position::Opaque(text) => {
                 self.publishers.opaques.prefix = Some(text.into());
-                self.publishers.opaques.listed = listed;
+                self.publishers.opaques.listed = listed.is_some();
             }
             Position::Odd => {}
         }
@@ -108,7 +113,7 @@ impl Subscription {
             show(&Event::Prefix {
                 position: Position::Opaque(last),
                 known: true,
-                listed: self.publishers.opaques.listed,
+                listed: self.publishers.opaques.listed.then_some(0),
             })?;
         }
         Ok(())
