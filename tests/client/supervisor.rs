@@ -10,13 +10,11 @@ use amps_core::supervise::{Recovery, Supervisor};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Tries one address again and again.
 struct Loop {
     uri: String,
-    stopped: Mutex<bool>,
-    woken: Condvar,
     /// How the loops ended.
     ended: Mutex<Vec<Result<()>>>,
     change: Condvar,
@@ -26,8 +24,6 @@ impl Loop {
     fn install(client: &Client, uri: String) -> Arc<Loop> {
         let supervisor = Arc::new(Loop {
             uri,
-            stopped: Mutex::new(false),
-            woken: Condvar::new(),
             ended: Mutex::new(Vec::new()),
             change: Condvar::new(),
         });
@@ -47,10 +43,7 @@ impl Loop {
                 Err(Error::Store(reason)) => return Err(Error::Store(reason)),
                 Err(error) if recovery.is_cancelled() => return Err(error),
                 Err(_) => {
-                    let mut stopped = self.stopped.lock();
-                    if !*stopped {
-                        self.woken.wait_for(&mut stopped, Duration::from_millis(1));
-                    }
+                    recovery.sleep(Duration::from_millis(1));
                 }
                 Ok(()) => return Ok(()),
             }
@@ -59,13 +52,9 @@ impl Loop {
 
     /// What `connect_and_logon` of a client with a loop does.
     fn connect_and_logon(&self, client: &Client) -> Result<()> {
-        *self.stopped.lock() = false;
         match client.begin_recovery()? {
             Some(mut recovery) => self.run(&mut recovery),
-            None => match client.wait_for_recovery(Instant::now().checked_add(PATIENCE)) {
-                true if client.is_logged_on() => Ok(()),
-                _ => Err(ErrorContext::new("connect", "").Disconnected()),
-            },
+            None => client.wait_for_recovery(),
         }
     }
 
@@ -84,11 +73,6 @@ impl Supervisor for Loop {
         drop(recovery);
         self.ended.lock().push(ended);
         self.change.notify_all();
-    }
-
-    fn disconnect(&self) {
-        *self.stopped.lock() = true;
-        self.woken.notify_all();
     }
 
     fn may_connect(&self) -> Result<()> {
