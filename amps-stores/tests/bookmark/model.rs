@@ -157,6 +157,14 @@ impl Stores {
     }
 }
 
+/// Where a store resumes. Stores that were entered with NOW one after the other may have instants a
+/// second apart: of an instant, only that it is one.
+fn resume_point(store: &dyn BookmarkStore) -> String {
+    let point = store.most_recent(SUB).unwrap();
+    let instant = point.contains('T');
+    if instant { "T".to_string() } else { point }
+}
+
 struct Model {
     world: World,
     stores: Stores,
@@ -359,9 +367,9 @@ impl Model {
 
     fn reconnect(&mut self, server: usize, restart: bool, prune: bool) {
         if restart {
-            let before = self.stores.ask(|store| store.most_recent(SUB).unwrap());
+            let before = self.stores.ask(resume_point);
             self.stores.restart(prune);
-            let after = self.stores.ask(|store| store.most_recent(SUB).unwrap());
+            let after = self.stores.ask(resume_point);
             // A ring may leave out what says nothing more.
             let ring = self.stores.kinds.contains(&Kind::Ring);
             let moved = "a restart moved the resume point";
@@ -377,9 +385,12 @@ impl Model {
                 self.entered_at = 0;
             }
         }
-        let point = self.stores.ask(|store| store.most_recent(SUB).unwrap());
+        let point = self.stores.ask(resume_point);
         let start = self.start(server, &point);
-        self.stores.ask(|store| store.enter(SUB, &point).unwrap());
+        self.stores.ask(|store| {
+            let own = store.most_recent(SUB).unwrap();
+            store.enter(SUB, &own).unwrap();
+        });
         self.entered_now = false;
         if point != bookmark::EPOCH && !point.contains('T') {
             self.entry_point_is_a_place();
@@ -424,7 +435,7 @@ impl Model {
             Op::Prune => self.reconnect(self.server, true, true),
             Op::Enter(entry) => self.enter(entry),
         }
-        self.stores.ask(|store| store.most_recent(SUB).unwrap());
+        self.stores.ask(resume_point);
         self.stores.ask(|store| store.oldest_bookmark_seq(SUB));
     }
 
