@@ -41,6 +41,8 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | connect by TLS | [`TlsConfig`] |
+//! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
@@ -59,12 +61,28 @@ pub use amps_codecs::{
 };
 pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext, HandlerOutcome,
-    ListenerId, LogonOptions, Message, MessageStream, Options, Result, StreamCanceller,
-    TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
+    BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
+    Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error,
+    ErrorContext, FailedResubscribeHandler, HandlerOutcome, IpProtocol, ListenerId, Logged,
+    LogonOptions, MemorySubscriptionManager, Message, MessageStream, OofReason, Options,
+    OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
+    SubscriptionHandler, SubscriptionManager, TimeoutIter, TlsConfig, TlsVersion,
+    TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
 };
-pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
+pub use amps_ha::{
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
+    ReconnectDelayStrategy, ServerChooser,
+};
+pub use amps_stores::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
+pub use amps_stores::{
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
+};
 pub use amps_stores::{
     FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
     SyncPolicy,
@@ -81,5 +99,17 @@ mod guide_02_building {}
 #[doc = include_str!("../docs/guide/03-first-program.md")]
 mod guide_03_first_program {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/06-sow.md")]
+mod guide_06_sow {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/07-queues.md")]
+mod guide_07_queues {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/08-delta.md")]
+mod guide_08_delta {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/12-advanced.md")]
+mod guide_12_advanced {}

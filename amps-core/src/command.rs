@@ -55,6 +55,22 @@ impl Command {
         }
     }
 
+    /// Of what a message has; `fields` names the command only if its type does not.
+    pub(crate) fn from_parts(
+        command: CommandType,
+        fields: Fields,
+        data: Vec<u8>,
+        acks: AckType,
+    ) -> Command {
+        Command {
+            command,
+            fields,
+            data,
+            acks,
+            timeout: Duration::ZERO,
+        }
+    }
+
     /// Makes it another command; every other field stays.
     #[must_use]
     pub fn set_command(mut self, name: impl AsRef<str>) -> Command {
@@ -155,6 +171,14 @@ impl Command {
     /// True for the commands that leave a subscription behind.
     pub fn is_subscribe(&self) -> bool {
         self.command.is_subscribe()
+    }
+
+    /// True for the commands that may wait in a batch of publishes.
+    pub(crate) fn is_publish(&self) -> bool {
+        matches!(
+            self.command,
+            CommandType::Publish | CommandType::DeltaPublish
+        )
     }
 
     /// True for the commands that a publish store numbers.

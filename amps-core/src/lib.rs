@@ -3,17 +3,17 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
 mod client;
 mod command;
 mod command_type;
+mod connection_info;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
@@ -21,7 +21,14 @@ pub mod protocol;
 mod queue;
 mod store;
 mod stream;
+mod subscription_manager;
+mod tls_config;
 mod transport;
+/// For those who keep a client connected; outside semantic versioning.
+#[doc(hidden)]
+pub mod supervise {
+    pub use crate::client::supervise::{Recovery, Supervisor};
+}
 mod uri;
 mod version;
 mod waits;
@@ -29,17 +36,26 @@ mod waits;
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
-pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
+pub use client::{
+    BookmarkSubscribe, Client, ConnectionState, ListenerId, LogonOptions, WeakClient,
+};
 pub use command::Command;
 pub use command_type::CommandType;
+pub use connection_info::ConnectionInfo;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
-pub use message::Message;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
+pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
 pub use store::{
     BookmarkResizeHandler, BookmarkStore, Logged, OutgoingCommand, PublishResizeHandler,
     PublishStore, StoredCommand,
 };
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
-pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use subscription_manager::{
+    FailedResubscribeHandler, MemorySubscriptionManager, SubscriptionHandler, SubscriptionManager,
+    TrackedSubscription,
+};
+pub use tls_config::{TlsConfig, TlsVersion};
+pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

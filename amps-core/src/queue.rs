@@ -224,8 +224,7 @@ impl QueueState {
         let Some(conflation) = &self.conflation else {
             return false;
         };
-        let key = message.sow_key().as_bytes();
-        let Some(place) = conflation.places.get(key).filter(|_| !key.is_empty()) else {
+        let Some(place) = key_of(message).and_then(|key| conflation.places.get(key)) else {
             return false;
         };
         match self.messages.get_mut(place - conflation.taken) {
@@ -239,9 +238,8 @@ impl QueueState {
 
     /// Remembers where a message is about to be queued.
     fn note_place(&mut self, message: &Message) {
-        let key = message.sow_key().as_bytes();
         if let Some(conflation) = &mut self.conflation
-            && !key.is_empty()
+            && let Some(key) = key_of(message)
         {
             let place = conflation.taken + self.messages.len();
             conflation.places.insert(key.into(), place);
@@ -251,8 +249,16 @@ impl QueueState {
     /// Forgets the place of a message that was taken from the front.
     fn forget_place(&mut self, message: &Message) {
         if let Some(conflation) = &mut self.conflation {
-            conflation.places.remove(message.sow_key().as_bytes());
             conflation.taken += 1;
+            if let Some(key) = key_of(message) {
+                conflation.places.remove(key);
+            }
         }
     }
+}
+
+/// By what a message is replaced; messages of a queue are not, because each is to be acknowledged.
+fn key_of(message: &Message) -> Option<&[u8]> {
+    let key = message.sow_key().as_bytes();
+    (!key.is_empty() && !message.has_lease()).then_some(key)
 }

@@ -1,12 +1,13 @@
 //! Message streams: what a command brings, one message after the other.
 
 use crate::client::{Client, Route, WeakShared};
-use crate::message::Message;
+use crate::message::{Message, Settling};
 use crate::queue::{StreamQueue, Waited};
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 #[cfg(doc)]
@@ -46,7 +47,10 @@ pub enum EndReason {
 /// By default the queue has no limit: a reader that is slower than its subscription makes it grow.
 /// [`MessageStream::set_max_depth`] and [`MessageStream::conflate`] are there against that.
 ///
-/// Guide §4.1 and §4.2; rules E1 to E7, E9.
+/// With [`Client::set_auto_ack`], asking for the next message acknowledges the last one, if it came
+/// from a queue; closing the stream does not.
+///
+/// Guide §4.1 and §4.2; rules E1 to E9.
 pub struct MessageStream {
     client: Client,
     /// None for a command that brings nothing.
@@ -56,29 +60,37 @@ pub struct MessageStream {
     taken: VecDeque<Message>,
     ended: Option<EndReason>,
     closed: bool,
+    /// The message of a queue to acknowledge when the next one is asked for.
+    unsettled: Option<Message>,
+    /// How many messages of queues were handed out to be acknowledged.
+    handed_out: u64,
+    /// The number of the last one that the application took care of itself.
+    settled: Arc<AtomicU64>,
 }
 
 impl MessageStream {
     pub(crate) fn new(client: Client, route: Arc<Route>, queue: Arc<StreamQueue>) -> MessageStream {
-        MessageStream {
-            client,
-            route: Some(route),
-            queue,
-            taken: VecDeque::new(),
-            ended: None,
-            closed: false,
-        }
+        MessageStream::over(client, Some(route), queue)
     }
 
     /// A stream without messages, for a command that brings none.
     pub(crate) fn complete(client: Client) -> MessageStream {
+        let mut stream = MessageStream::over(client, None, Arc::new(StreamQueue::new(0)));
+        stream.ended = Some(EndReason::Completed);
+        stream
+    }
+
+    fn over(client: Client, route: Option<Arc<Route>>, queue: Arc<StreamQueue>) -> MessageStream {
         MessageStream {
             client,
-            route: None,
-            queue: Arc::new(StreamQueue::new(0)),
+            route,
+            queue,
             taken: VecDeque::new(),
-            ended: Some(EndReason::Completed),
+            ended: None,
             closed: false,
+            unsettled: None,
+            handed_out: 0,
+            settled: Arc::default(),
         }
     }
 
@@ -108,13 +120,33 @@ impl MessageStream {
     /// The next message if one is here already. `None` may mean that the stream has ended:
     /// [`MessageStream::end_reason`] tells.
     pub fn try_next(&mut self) -> Option<Message> {
+        self.acknowledge_last();
         if self.taken.is_empty() && self.ended.is_none() {
             let ended = self.queue.take(&mut self.taken);
             if self.taken.is_empty() {
                 self.ended = ended;
             }
         }
-        self.taken.pop_front()
+        let message = self.taken.pop_front()?;
+        Some(self.hand_out(message))
+    }
+
+    /// Remembers a message of a queue that is to be acknowledged automatically.
+    fn hand_out(&mut self, mut message: Message) -> Message {
+        if message.has_lease() && self.client.auto_ack() {
+            self.handed_out += 1;
+            message.settle_with(Settling::new(&self.settled, self.handed_out));
+            self.unsettled = Some(message.clone());
+        }
+        message
+    }
+
+    /// The next message is asked for, so the application is done with the last one (rule E8).
+    fn acknowledge_last(&mut self) {
+        if let (Some(message), Some(route)) = (self.unsettled.take(), &self.route) {
+            let shared = self.client.shared();
+            shared.acknowledge_handled(&message, &route.backlog, true);
+        }
     }
 
     /// Iterates until the stream ends or no message comes for `timeout`. Whether it ended tells
@@ -157,7 +189,8 @@ impl MessageStream {
     /// Replaces an unread message by a newer one of the same record, in its place, from now on.
     ///
     /// Records are told apart by [`Message::sow_key`]; messages without one are all delivered.
-    /// Whole messages are replaced, so on a delta subscription changes are lost. What is kept
+    /// Whole messages are replaced, so on a delta subscription changes are lost. Messages of queues
+    /// are never replaced, as each must be acknowledged. What is kept
     /// does not hold on to the receive buffers. Guide §6.4; rule E7.
     pub fn conflate(&mut self) {
         self.queue.conflate(&mut self.taken);
@@ -188,6 +221,7 @@ impl MessageStream {
             return;
         }
         self.taken.clear();
+        self.unsettled = None;
         self.ended.get_or_insert(EndReason::Closed);
         self.queue.end(EndReason::Closed);
         self.queue.clear();

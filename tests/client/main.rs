@@ -6,6 +6,8 @@
     reason = "tests fail by panicking"
 )]
 
+mod batching;
+mod bookmark_stores;
 mod commands;
 mod connecting;
 mod defaults;
@@ -13,9 +15,16 @@ mod hard_moments;
 mod heartbeats;
 mod lifetime;
 mod logging_on;
+mod publish_stores;
+mod recovery;
 mod regressions;
+mod resubscribe;
+mod retry;
 mod routing;
+mod small_stores;
 mod streams;
+mod supervisor;
+mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};
 use amps_broker::{Broker, Builder, Peer, PeerConnection};

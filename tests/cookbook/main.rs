@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod aggregate;
 mod codecs;
 mod conflation;
 mod consistency;
@@ -25,6 +26,7 @@ mod pages;
 mod publish;
 mod query;
 mod query_and_subscribe;
+mod queues;
 mod select;
 mod subscribe;
 

@@ -1,6 +1,7 @@
 //! Sending a command and waiting for its acknowledgement.
 
 use super::connection::Connection;
+use super::outbox::Turn;
 use super::pending::Outcome;
 use super::shared::Shared;
 use crate::ack::AckType;
@@ -39,6 +40,16 @@ impl Patience {
         };
         Patience { timeout, deadline }
     }
+
+    /// How long, as it was asked for; zero is for ever.
+    pub(crate) fn timeout(self) -> Duration {
+        self.timeout
+    }
+
+    /// Until when; none is for ever.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        self.deadline
+    }
 }
 
 impl Shared {
@@ -73,7 +84,7 @@ impl Shared {
         command
             .write_header(&mut frame, *acks)
             .finish(command.data());
-        self.post(connection, &frame);
+        self.post(connection, &frame, Turn::AfterBatch);
         let waiting = self.waits.for_ack();
         let outcome = wait.wait(patience.deadline);
         drop(waiting);
@@ -94,7 +105,8 @@ impl Shared {
         acks: AckType,
         context: impl Fn() -> ErrorContext,
     ) -> Result<()> {
-        self.send_on(connection, command.data(), context, |out| {
+        let publishes = command.is_publish();
+        self.send_on(connection, publishes, command.data(), context, |out| {
             command
                 .write_header(out, acks)
                 .finish_header(command.data().len());

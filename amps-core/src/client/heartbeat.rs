@@ -7,6 +7,7 @@
 
 use super::ask::{Patience, Question};
 use super::connection::Connection;
+use super::outbox::Turn;
 use super::receiving::DEFAULT_TIMEOUT;
 use super::shared::Shared;
 use super::{Client, ConnectionState};
@@ -98,7 +99,7 @@ impl Shared {
             // The answer cannot be waited for here, nor is it needed.
             let mut bytes = Vec::new();
             command.write_header(&mut bytes, AckType::NONE).finish(b"");
-            self.post(connection, &bytes);
+            self.post(connection, &bytes, Turn::AtOnce);
             return Ok(());
         }
         let question = Question {
@@ -121,6 +122,6 @@ impl Shared {
         let mut frame = FrameWriter::begin(&mut bytes, CommandType::Heartbeat);
         frame.text(Field::Options, b"beat");
         frame.finish(b"");
-        self.post(connection, &bytes);
+        self.post(connection, &bytes, Turn::AtOnce);
     }
 }

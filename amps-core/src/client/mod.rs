@@ -1,22 +1,44 @@
 //! The client: one connection, one receive thread, any number of handles.
 
+mod acknowledging;
+mod acks;
 mod ask;
+mod batch;
+mod bookmarks;
 mod callbacks;
 mod connection;
+mod dialling;
 mod execute;
+mod flush;
+mod gate;
 mod heartbeat;
 mod lifecycle;
 mod listening;
 mod logon;
 mod outbox;
 mod pending;
+mod persisted;
+mod plan;
 mod publishing;
+mod raw;
 mod receive;
 mod receiving;
+mod recover;
+mod replay;
+mod resubscribe;
+mod retry;
 mod routes;
 mod send;
 mod shared;
+mod stored;
+mod stored_command;
+mod stores;
+pub(crate) mod supervise;
+mod timer;
+mod under_lock;
+mod unsubscribe;
 
+pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
@@ -27,6 +49,7 @@ use crate::error::{ErrorContext, Result};
 use crate::version::VersionInfo;
 #[cfg(doc)]
 use crate::{Error, MessageStream};
+use log::warn;
 use shared::Shared;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -76,8 +99,9 @@ pub(crate) struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error.
-        let _ = self.shared.disconnect();
+        if let Err(error) = self.shared.disconnect() {
+            warn!("nobody is left to hear of: {error}");
+        }
     }
 }
 
@@ -144,7 +168,7 @@ impl Client {
 
     /// Sets how long [`Client::connect`] may take; zero leaves it to the system. Default 10 s.
     pub fn set_connect_timeout(&self, timeout: Duration) {
-        self.shared().settings.lock().connect_timeout = timeout;
+        self.shared().settings.lock().dial.timeout = timeout;
     }
 
     /// Sets how many messages may wait in each stream made from now on; 0, the default, is no
@@ -178,8 +202,8 @@ impl Client {
 
     /// Connects to the server at `uri` and starts the receive thread.
     ///
-    /// The name look-up and the dial take no longer than
-    /// [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
+    /// The name look-up, the dial, the TLS handshake and the HTTP preflight together take no longer
+    /// than [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
     /// calls [`disconnect`](Client::disconnect). Returns when the thread created callback and the
     /// listeners of the state `Connected` have run on the receive thread. Most servers want a
     /// [`logon`](Client::logon) next. Guide §3.2; rules A1 to A7, B1 to B3.
@@ -189,8 +213,8 @@ impl Client {
     /// [`Error::AlreadyConnected`]: nothing changed. [`Error::InvalidUri`],
     /// [`Error::TransportType`], [`Error::MessageType`], [`Error::InvalidTransportOptions`]: the
     /// connection string is wrong, nothing was opened. [`Error::ConnectionRefused`],
-    /// [`Error::TimedOut`], [`Error::Connection`]: nobody answered; the client is disconnected and
-    /// may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
+    /// [`Error::TimedOut`]: nobody answered; [`Error::Connection`]: the TLS handshake or the HTTP
+    /// preflight failed. The client is disconnected and may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
     pub fn connect(&self, uri: impl AsRef<str>) -> Result<()> {
         self.shared().connect(uri.as_ref())
     }
@@ -238,9 +262,13 @@ impl Client {
     ///
     /// [`Error::Disconnected`]: the server did not confirm the end in time, so what was sent last
     /// may not have arrived; the client is disconnected all the same. With `tcp_linger=0` nothing
-    /// is waited for, nothing is known of what was sent last, and there is no error.
+    /// is waited for, nothing is known of what was sent last, and that is no error. Publishes that
+    /// were collected and did not leave at all are one in any case, which tells how many they are
+    /// (see [`set_publish_batching`](Client::set_publish_batching)).
     pub fn disconnect(&self) -> Result<()> {
-        self.shared().disconnect()
+        let shared = self.shared();
+        shared.check_not_in_store(|| ErrorContext::new("disconnect", shared.name()))?;
+        shared.disconnect()
     }
 
     /// The same as [`Client::disconnect`].

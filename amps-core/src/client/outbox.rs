@@ -16,12 +16,23 @@ pub(crate) struct Outbox {
 struct Waiting {
     connection: u64,
     frames: Vec<u8>,
+    /// Publishes that were collected before one of them leave first.
+    after_batch: bool,
+}
+
+/// What a posted frame may overtake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing: it is of the application, as the publishes are that it collected before.
+    AfterBatch,
+    /// Publishes that are being collected: it is of the client's own.
+    AtOnce,
 }
 
 impl Outbox {
     /// Adds frames. After this the caller tries the send lock; if it is taken, its holder finds
     /// them (see [`Outbox::has_any`]).
-    pub(crate) fn push(&self, connection: u64, frames: &[u8]) {
+    pub(crate) fn push(&self, connection: u64, frames: &[u8], turn: Turn) {
         let mut waiting = self.waiting.lock();
         if waiting.connection > connection {
             return;
@@ -29,8 +40,10 @@ impl Outbox {
         if waiting.connection < connection {
             waiting.connection = connection;
             waiting.frames.clear();
+            waiting.after_batch = false;
         }
         waiting.frames.extend_from_slice(frames);
+        waiting.after_batch |= turn == Turn::AfterBatch;
         self.any.store(true, Ordering::SeqCst);
         drop(waiting);
         // Pairs with the fence in `has_any`: either this thread then finds the send lock free,
@@ -45,8 +58,14 @@ impl Outbox {
         self.any.load(Ordering::SeqCst)
     }
 
-    /// Moves what waits for `connection` to the end of `out`.
-    pub(crate) fn take(&self, connection: u64, out: &mut Vec<u8>) {
+    /// Moves what waits for `connection` to the end of `out`; `batch` adds what leaves first, if
+    /// anything asks for that.
+    pub(crate) fn take(
+        &self,
+        connection: u64,
+        out: &mut Vec<u8>,
+        batch: impl FnOnce(&mut Vec<u8>),
+    ) {
         if !self.any.load(Ordering::SeqCst) {
             return;
         }
@@ -55,9 +74,13 @@ impl Outbox {
             return;
         }
         if waiting.connection == connection {
+            if waiting.after_batch {
+                batch(out);
+            }
             out.extend_from_slice(&waiting.frames);
         }
         waiting.frames.clear();
+        waiting.after_batch = false;
         self.any.store(false, Ordering::SeqCst);
     }
 }
@@ -68,15 +91,15 @@ mod tests {
 
     fn taken(outbox: &Outbox, connection: u64) -> Vec<u8> {
         let mut out = Vec::new();
-        outbox.take(connection, &mut out);
+        outbox.take(connection, &mut out, |out| out.push(b'*'));
         out
     }
 
     #[test]
     fn frames_come_out_once_and_in_order() {
         let outbox = Outbox::default();
-        outbox.push(1, b"a");
-        outbox.push(1, b"b");
+        outbox.push(1, b"a", Turn::AtOnce);
+        outbox.push(1, b"b", Turn::AtOnce);
         assert!(outbox.has_any());
         assert_eq!(taken(&outbox, 1), b"ab");
         assert!(!outbox.has_any());
@@ -86,12 +109,24 @@ mod tests {
     #[test]
     fn frames_of_an_earlier_connection_never_reach_a_later_one() {
         let outbox = Outbox::default();
-        outbox.push(1, b"old");
+        outbox.push(1, b"old", Turn::AfterBatch);
         assert_eq!(taken(&outbox, 2), b"");
-        outbox.push(1, b"old");
-        outbox.push(2, b"new");
-        outbox.push(1, b"late");
+        outbox.push(1, b"old", Turn::AfterBatch);
+        outbox.push(2, b"new", Turn::AtOnce);
+        outbox.push(1, b"late", Turn::AfterBatch);
         assert_eq!(taken(&outbox, 1), b"");
         assert_eq!(taken(&outbox, 2), b"new");
+    }
+
+    #[test]
+    fn what_the_application_posts_comes_after_the_batch_and_the_rest_does_not_ask_for_it() {
+        let outbox = Outbox::default();
+        outbox.push(1, b"a", Turn::AtOnce);
+        assert_eq!(taken(&outbox, 1), b"a");
+        outbox.push(1, b"b", Turn::AtOnce);
+        outbox.push(1, b"c", Turn::AfterBatch);
+        assert_eq!(taken(&outbox, 1), b"*bc");
+        outbox.push(1, b"d", Turn::AtOnce);
+        assert_eq!(taken(&outbox, 1), b"d");
     }
 }

@@ -3,12 +3,13 @@
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
 use super::connection::{Connection, Phase, set_receiving};
-use super::routes::{LastRoute, Route, Sink};
+use super::routes::{LastRoute, Route, RouteKind, Sink};
 use super::shared::Shared;
+use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
 use crate::handler::{drop_guarded, panic_text};
-use crate::message::Message;
+use crate::message::{Message, Origin, Reader};
 use crate::protocol::{FrameBuffer, ParseError, Span, Status, list_items};
 use crate::stream::EndReason;
 use crossbeam_channel::Sender;
@@ -16,7 +17,7 @@ use log::warn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The receive thread of one connection, from its first to its last moment.
 pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: Sender<()>) {
@@ -43,6 +44,10 @@ pub(crate) fn run(shared: Arc<Shared>, connection: Arc<Connection>, announced: S
 /// Receives until the connection ends, and says why it did.
 fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
     let mut frames = FrameBuffer::default();
+    let mut reader = Reader::new(Origin {
+        client: shared.downgrade(),
+        connection: connection.number,
+    });
     let mut last = LastRoute::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
     let mut idle_limit = None;
@@ -63,6 +68,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                 warn!("no heartbeat check, the socket takes no timeout: {error}");
             }
         }
+        reader.let_go();
         match connection.transport.read(frames.space()) {
             Ok(0) => {
                 if connection.phase() == Phase::Closing {
@@ -87,7 +93,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
-        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut last) {
+        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut reader, &mut last) {
             let reason = error.to_string();
             return context().with_reason(reason).with_source(error).Stream();
         }
@@ -150,16 +156,29 @@ fn drain(connection: &Connection, frames: &mut FrameBuffer) {
     }
 }
 
+/// Who took a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// A route.
+    Yes,
+    /// Nobody, for at least one of its subscriptions.
+    No,
+    /// Only the duplicate handler.
+    AsDuplicate,
+}
+
 impl Shared {
     /// Hands out the messages of every frame that is complete.
     fn dispatch_all(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
+        reader: &mut Reader,
         last: &mut LastRoute,
     ) -> Result<(), ParseError> {
+        let received_at = SystemTime::now();
         while let Some(chunk) = frames.next_chunk()? {
-            Message::each_in_chunk(chunk, |message| {
+            reader.each_in(chunk, received_at, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
                     self.dispatch(connection, message, last);
@@ -185,7 +204,12 @@ impl Shared {
                 self.answer_heartbeat(connection);
                 true
             }
-            _ => self.dispatch_data(connection, message, last),
+            _ => match self.dispatch_data(connection, message, last) {
+                Taken::Yes => true,
+                Taken::No => false,
+                // For the duplicate handler alone (rule C9).
+                Taken::AsDuplicate => return,
+            },
         };
         if taken && !self.callbacks.has_any_by_command() {
             return;
@@ -198,22 +222,22 @@ impl Shared {
 
     /// True if somebody took it.
     fn dispatch_ack(self: &Arc<Self>, ack: &Message) -> bool {
+        let noted = self.note_persisted(ack);
         let Some(route) = self.route_of_ack(ack) else {
             // The answer to a caller who gave up, or to the part of a command that only the
             // engine asked for, is no news to anybody.
             let is_late_success =
                 !ack.command_id().is_empty() && ack.status_kind() == Status::Success;
-            return self.pending.acknowledge(ack)
-                || is_late_success
-                || (ack.is_failed_write() && self.callbacks.call_failed_write(ack));
+            return self.pending.acknowledge(ack) || is_late_success || noted;
         };
+        self.note_bookmark_ack(&route, ack);
         let is_over = route.note_ack(ack);
         let refused = route.is_refused_by(ack);
         if refused {
             // Before the caller hears of it: it may use the ids again at once.
             self.routes.remove(&route);
-        } else if route.replaces && ack.is_accepted() {
-            self.routes.take_over(&route);
+        } else if ack.is_accepted() {
+            self.accept_subscription(&route, ack);
         }
         // The caller goes on while the handler runs.
         self.pending.acknowledge(ack);
@@ -226,7 +250,35 @@ impl Shared {
         if is_over || refused {
             route.end(EndReason::Completed);
         }
+        let is_completed = ack.ack_type().contains(AckType::COMPLETED);
+        if route.ends_with_replay && is_completed && !refused {
+            self.end_range(&route);
+        }
         true
+    }
+
+    /// The replay of a range has come to its end: nothing more comes, and it does not come back
+    /// (rule L22).
+    fn end_range(self: &Arc<Self>, route: &Arc<Route>) {
+        route.give_up();
+        self.untrack(&route.sub_id);
+        self.end_route(route);
+        route.end(EndReason::Completed);
+    }
+
+    /// What the server's word changes before the caller hears of it.
+    fn accept_subscription(&self, route: &Arc<Route>, ack: &Message) {
+        if route.replaces {
+            self.routes.take_over(route);
+        }
+        if route.kind == RouteKind::Subscription {
+            // After a replace without a handler it is still the old route that takes messages.
+            let holder = self.routes.get(route.sub_id.as_bytes());
+            let holder = holder.as_ref().unwrap_or(route);
+            self.acks.note_grant(ack, &holder.backlog);
+            // Before the caller goes on, and before this thread can notice a loss.
+            self.track(route);
+        }
     }
 
     /// An acknowledgement with a command id is for that command alone: what answers a command of
@@ -243,14 +295,13 @@ impl Shared {
             .find_map(|id| self.routes.get(id.as_bytes()))
     }
 
-    /// True if somebody took it.
     #[inline]
     fn dispatch_data(
-        &self,
+        self: &Arc<Self>,
         connection: &Connection,
         message: &mut Message,
         last: &mut LastRoute,
-    ) -> bool {
+    ) -> Taken {
         let header = message.header();
         if header.special {
             return self.dispatch_special(connection, message);
@@ -268,24 +319,30 @@ impl Shared {
         }
         // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;
+        let mut taken = Taken::AsDuplicate;
         for id in message.delivery_list().collect::<Vec<Span>>() {
             if !connection.is_live() {
                 break;
             }
             message.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
-            if !self.deliver_to(route.as_ref(), message) {
-                untaken = Some(id);
+            match self.deliver_to(route.as_ref(), message) {
+                Taken::Yes => taken = Taken::Yes,
+                Taken::No => untaken = Some(id),
+                Taken::AsDuplicate => {}
             }
         }
         message.set_delivered_for(untaken.unwrap_or(sub_ids));
-        untaken.is_none()
+        match untaken {
+            Some(_) => Taken::No,
+            None => taken,
+        }
     }
 
     /// A message without a list of subscriptions: the query, the subscription or the command that
     /// it names.
     #[inline]
-    fn dispatch_by_own_id(&self, message: &Message, last: &mut LastRoute) -> bool {
+    fn dispatch_by_own_id(self: &Arc<Self>, message: &mut Message, last: &mut LastRoute) -> Taken {
         let header = message.header();
         for id in [header.query_id, header.sub_id, header.command_id] {
             if !id.is_empty()
@@ -294,12 +351,12 @@ impl Shared {
                 return self.deliver_to(Some(route), message);
             }
         }
-        false
+        Taken::No
     }
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(&self, connection: &Connection, message: &mut Message) -> bool {
+    fn dispatch_special(self: &Arc<Self>, connection: &Connection, message: &mut Message) -> Taken {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -311,28 +368,36 @@ impl Shared {
             return self.deliver_to(route.as_ref(), message);
         }
         let mut untaken = None;
+        let mut taken = Taken::AsDuplicate;
         for id in ids {
             if !connection.is_live() {
                 break;
             }
             message.set_decoded_sub_id(&id);
             let route = self.routes.get(id.as_bytes());
-            if !self.deliver_to(route.as_ref(), message) {
-                untaken = Some(id);
+            match self.deliver_to(route.as_ref(), message) {
+                Taken::Yes => taken = Taken::Yes,
+                Taken::No => untaken = Some(id),
+                Taken::AsDuplicate => {}
             }
         }
-        if let Some(id) = &untaken {
-            message.set_decoded_sub_id(id);
+        match &untaken {
+            Some(id) => {
+                message.set_decoded_sub_id(id);
+                Taken::No
+            }
+            None => taken,
         }
-        untaken.is_none()
     }
 
-    /// True if there is a route.
     #[inline]
-    fn deliver_to(&self, route: Option<&Arc<Route>>, message: &Message) -> bool {
+    fn deliver_to(self: &Arc<Self>, route: Option<&Arc<Route>>, message: &mut Message) -> Taken {
         let Some(route) = route else {
-            return false;
+            return Taken::No;
         };
+        if !self.log_bookmark(route, message) {
+            return Taken::AsDuplicate;
+        }
         // Before the delivery: whoever sees the end of a query finds the query ended.
         let is_over = route.note_data(message.command());
         self.deliver(route, message);
@@ -340,15 +405,19 @@ impl Shared {
             self.routes.remove(route);
             route.end(EndReason::Completed);
         }
-        true
+        Taken::Yes
     }
 
     #[inline]
-    fn deliver(&self, route: &Route, message: &Message) {
+    fn deliver(self: &Arc<Self>, route: &Route, message: &Message) {
         match &route.sink {
             Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
             Sink::Handler(handler) => {
-                if let Err(error) = handler.call(message) {
+                let handled = handler.call(message);
+                if message.has_lease() {
+                    self.acknowledge_handled(message, &route.backlog, handled.is_ok());
+                }
+                if let Err(error) = handled {
                     self.callbacks.report(&error);
                 }
             }

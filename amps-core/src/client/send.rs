@@ -4,59 +4,152 @@
 //! order on the wire is the order in which the lock was taken: the server drops a publish whose
 //! sequence is below one that it has seen.
 
+use super::batch::Batch;
 use super::connection::Connection;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::shared::Shared;
-use crate::error::{ErrorContext, Result};
+use super::stored::Standing;
+use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::MAX_FRAME;
+use crate::store::PublishStore;
 use crate::transport::Transport;
 use log::warn;
+use parking_lot::MutexGuard;
 use std::io;
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Payloads up to this size are copied behind their header and leave in one plain write; larger
 /// ones leave from where they are, in one vectored write.
 const COPIED_PAYLOAD: usize = 8 << 10;
 
 /// A buffer that grew beyond this for one frame is let go.
-const KEPT_BUFFER: usize = 1 << 20;
+pub(crate) const KEPT_BUFFER: usize = 1 << 20;
+
+/// How long a disconnect waits before it tries again to write what the socket did not take.
+const RETRY: Duration = Duration::from_millis(1);
 
 /// What the send lock guards.
 #[derive(Default)]
 pub(crate) struct Wire {
+    /// The connection that the batch and the unfinished frames belong to, by its number.
+    number: u64,
     /// The frame at hand.
     frame: Vec<u8>,
     /// Posted frames that are not written yet, whole or from the byte where the socket stopped
     /// taking them. Nothing may be written before they are.
     unfinished: Vec<u8>,
-    /// The connection that they belong to.
-    unfinished_for: u64,
+    /// How many publishes of a batch are among them.
+    unfinished_publishes: usize,
+    /// Publishes that are being collected. They leave after what is unfinished.
+    pub(crate) batch: Batch,
+    /// How many collected publishes ended with their connection; told of after unlocking.
+    lost: usize,
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
+    /// What is published goes through it first.
+    pub(crate) store: Option<Arc<dyn PublishStore>>,
+    /// Where what is stored goes.
+    pub(crate) standing: Standing,
 }
 
 impl Wire {
+    /// Takes what belongs to earlier connections for lost; false if this connection is one.
+    fn turn_to(&mut self, connection: &Connection) -> bool {
+        if self.number < connection.number {
+            self.give_up();
+            self.number = connection.number;
+        }
+        self.number == connection.number
+    }
+
+    /// True if what has not left yet belongs to this connection.
+    pub(crate) fn belongs_to(&self, connection: &Connection) -> bool {
+        self.number == connection.number
+    }
+
+    /// Drops what has not left yet: its connection is gone.
+    pub(crate) fn give_up(&mut self) {
+        self.unfinished.clear();
+        self.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
+    }
+
+    /// How many collected publishes ended with their connection since this was asked last.
+    pub(crate) fn take_lost(&mut self) -> usize {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Takes over what the outbox holds; false if this connection is older than what is here.
     fn collect(&mut self, connection: &Connection, outbox: &Outbox) -> bool {
-        if self.unfinished_for > connection.number {
+        if !self.turn_to(connection) {
             return false;
         }
-        if self.unfinished_for < connection.number {
-            self.unfinished.clear();
-            self.unfinished_for = connection.number;
-        }
-        outbox.take(connection.number, &mut self.unfinished);
+        let (batch, publishes) = (&mut self.batch, &mut self.unfinished_publishes);
+        outbox.take(connection.number, &mut self.unfinished, |out| {
+            *publishes += batch.move_to(out);
+        });
         true
+    }
+
+    /// Notes that everything unfinished was written.
+    fn finish(&mut self) {
+        self.unfinished.clear();
+        self.unfinished_publishes = 0;
     }
 
     /// Writes what was posted, waiting for the socket.
     fn drain(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
         if self.collect(connection, outbox) && !self.unfinished.is_empty() {
             connection.transport.write_all(&self.unfinished, b"")?;
-            self.unfinished.clear();
+            self.finish();
         }
         Ok(())
+    }
+
+    /// Writes what was posted and then the batch, waiting for the socket.
+    pub(crate) fn write_batch(
+        &mut self,
+        connection: &Connection,
+        outbox: &Outbox,
+    ) -> io::Result<()> {
+        self.drain(connection, outbox)?;
+        if !self.batch.is_empty() {
+            connection.transport.write_all(&self.batch.frames, b"")?;
+            self.batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Takes the publish that joined the batch last, at `start`, out of the count: a write failed.
+    fn take_back(&mut self, start: usize) {
+        if self.batch.is_empty() {
+            self.unfinished_publishes -= 1;
+        } else {
+            self.batch.frames.truncate(start);
+            self.batch.publishes -= 1;
+        }
+    }
+
+    /// Writes what was posted and the batch, for as long as there is time; what did not leave is
+    /// given up.
+    pub(crate) fn write_last(
+        &mut self,
+        connection: &Connection,
+        outbox: &Outbox,
+        deadline: Instant,
+    ) {
+        if !self.collect(connection, outbox) {
+            return;
+        }
+        self.unfinished_publishes += self.batch.move_to(&mut self.unfinished);
+        while let Ok(false) = self.drain_some(connection, outbox)
+            && Instant::now() < deadline
+        {
+            thread::sleep(RETRY);
+        }
+        self.give_up();
     }
 
     /// Writes of what was posted as much as the socket takes; true if that was all.
@@ -81,7 +174,11 @@ impl Wire {
                 Err(error) => break Err(error),
             }
         };
-        self.unfinished.drain(..written);
+        if written == self.unfinished.len() {
+            self.finish();
+        } else {
+            self.unfinished.drain(..written);
+        }
         result
     }
 
@@ -95,7 +192,7 @@ impl Wire {
 }
 
 impl Shared {
-    /// Encodes one frame and writes it to the live connection.
+    /// Encodes a publish and writes it to the live connection, or lets it join the batch.
     ///
     /// `encode` writes the header into the buffer and ends it for a payload of the given length
     /// (see [`FrameWriter::finish_header`](crate::protocol::FrameWriter::finish_header)).
@@ -111,6 +208,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
@@ -120,35 +218,95 @@ impl Shared {
                 connection
             }
         };
-        let result = self.write_frame(&mut wire, &connection, payload, &context, encode);
-        drop(wire);
-        self.look_again();
+        let result = if wire.batch.takes(payload.len()) {
+            self.collect_frame(&mut wire, &connection, payload, &context, encode)
+        } else {
+            self.write_frame(&mut wire, &connection, payload, &context, encode)
+        };
+        self.unlock(wire);
         result
     }
 
     /// As [`Shared::send`], to one connection: a frame that was prepared for it never goes to a
-    /// later one.
+    /// later one. If it may not join the batch, it leaves after it.
     pub(crate) fn send_on(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
+        may_wait: bool,
         payload: &[u8],
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let result = if connection.is_live() {
-            self.write_frame(&mut wire, connection, payload, &context, encode)
+            if may_wait && wire.batch.takes(payload.len()) {
+                self.collect_frame(&mut wire, connection, payload, &context, encode)
+            } else {
+                self.write_frame(&mut wire, connection, payload, &context, encode)
+            }
         } else {
             Err(context()
                 .with_reason("the connection was lost before it was sent")
                 .Disconnected())
         };
-        drop(wire);
-        self.look_again();
+        self.unlock(wire);
         result
     }
 
-    fn write_frame(
+    /// Lets a frame join the batch, and writes that if it is full now.
+    fn collect_frame(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        context: impl Fn() -> ErrorContext,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
+        wire.turn_to(connection);
+        let start = wire.batch.frames.len();
+        self.join_batch(wire, connection, payload, encode)
+            .map_err(|error| {
+                // Its caller hears of this one; of the others the exception listener does.
+                wire.take_back(start);
+                broken(connection, error, &context)
+            })
+    }
+
+    /// The same for a publish that the store has: whatever becomes of the batch, it is not lost.
+    pub(crate) fn collect_stored(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        wire.turn_to(connection);
+        wire.batch.stored += 1;
+        if let Err(error) = self.join_batch(wire, connection, payload, encode) {
+            connection.broken_by(error);
+        }
+    }
+
+    fn join_batch(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<()> {
+        encode(&mut wire.batch.frames);
+        wire.batch.frames.extend_from_slice(payload);
+        wire.batch.publishes += 1;
+        if wire.batch.is_full() {
+            return wire.write_batch(connection, &self.outbox);
+        }
+        self.time_batch(&mut wire.batch);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn write_frame(
         &self,
         wire: &mut Wire,
         connection: &Connection,
@@ -172,22 +330,39 @@ impl Shared {
             payload
         };
         let written = wire
-            .drain(connection, &self.outbox)
+            .write_batch(connection, &self.outbox)
             .and_then(|()| wire.write(&*connection.transport, rest));
-        written.map_err(|error| {
-            let reason = format!("{error}; the server may have received it or not");
-            let source = io::Error::new(error.kind(), error.to_string());
-            connection.broken_by(error);
-            context()
-                .with_reason(reason)
-                .with_source(source)
-                .Disconnected()
-        })
+        written.map_err(|error| broken(connection, error, &context))
+    }
+
+    /// Writes frames that are encoded already, after everything that waits to be written.
+    pub(crate) fn write_frames(
+        &self,
+        wire: &mut Wire,
+        connection: &Connection,
+        frames: &[u8],
+        context: impl Fn() -> ErrorContext,
+    ) -> Result<()> {
+        let written = wire
+            .write_batch(connection, &self.outbox)
+            .and_then(|()| connection.transport.write_all(frames, b""));
+        written.map_err(|error| broken(connection, error, &context))
+    }
+
+    /// Lets go of the send lock, and does what is left to whoever held it.
+    #[inline]
+    pub(crate) fn unlock(self: &Arc<Self>, mut wire: MutexGuard<'_, Wire>) {
+        let lost = wire.take_lost();
+        drop(wire);
+        self.look_again();
+        if lost > 0 {
+            self.report_lost(lost);
+        }
     }
 
     /// Posts frames: they leave as soon as they can, and the caller never waits.
-    pub(crate) fn post(self: &Arc<Self>, connection: &Arc<Connection>, frames: &[u8]) {
-        self.outbox.push(connection.number, frames);
+    pub(crate) fn post(self: &Arc<Self>, connection: &Arc<Connection>, frames: &[u8], turn: Turn) {
+        self.outbox.push(connection.number, frames, turn);
         self.look_again();
     }
 
@@ -208,11 +383,15 @@ impl Shared {
                 return;
             };
             let drained = wire.drain_some(&connection, &self.outbox);
+            let lost = wire.take_lost();
             drop(wire);
             match drained {
                 Ok(true) => {}
                 Ok(false) => self.flush_later(&connection),
                 Err(error) => connection.broken_by(error),
+            }
+            if lost > 0 {
+                self.report_lost(lost);
             }
         }
     }
@@ -231,8 +410,7 @@ impl Shared {
                     flushed.broken_by(error);
                     break;
                 }
-                drop(wire);
-                shared.look_again();
+                shared.unlock(wire);
             }
         });
         if let Err(error) = spawned {
@@ -240,4 +418,16 @@ impl Shared {
             warn!("no thread could be started to finish a frame: {error}");
         }
     }
+}
+
+/// Ends a connection that a write failed on, and makes the error of the caller whose frame it was.
+#[cold]
+fn broken(connection: &Connection, error: io::Error, context: impl Fn() -> ErrorContext) -> Error {
+    let reason = format!("{error}; the server may have received it or not");
+    let source = io::Error::new(error.kind(), error.to_string());
+    connection.broken_by(error);
+    context()
+        .with_reason(reason)
+        .with_source(source)
+        .Disconnected()
 }

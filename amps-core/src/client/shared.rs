@@ -1,21 +1,30 @@
 //! What the handles of a client, its threads and its streams share.
 
 use super::Handle;
+use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
+use super::flush::Persisted;
+use super::gate::Drivers;
 use super::heartbeat::Heartbeat;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
+use super::recover::Deferred;
+use super::retry::Retries;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::stores::Stores;
+use super::supervise::Supervisor;
+use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::transport::DialGuard;
+use crate::tls_config::TlsConfig;
+use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -35,7 +44,17 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) pending: Pending,
     pub(crate) waits: Waits,
+    pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
+    pub(crate) stores: Mutex<Stores>,
+    /// Told whenever something is persisted, or the connection ends.
+    pub(crate) persisted: Persisted,
+    /// Opened, with the state, when nobody drives a recovery any more.
+    pub(crate) gate: Condvar,
+    pub(crate) retries: Retries,
+    pub(crate) deferred: Deferred,
+    pub(crate) supervisor: Mutex<Option<Arc<dyn Supervisor>>>,
+    pub(crate) timer: Timer,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -43,10 +62,11 @@ pub(crate) struct Shared {
 
 /// What the application configures between connections.
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) dial: DialSettings,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) retry_on_disconnect: bool,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -65,6 +85,12 @@ pub(crate) struct State {
     /// Some thread is telling them.
     announcing: bool,
     pub(crate) session: Option<Session>,
+    /// Who is making a lost connection good.
+    pub(crate) drivers: Drivers,
+    /// The recovery that a supervisor has under way, by its number.
+    pub(crate) recovery: Option<u64>,
+    /// How many of those were begun.
+    pub(crate) recoveries: u64,
     pub(crate) last_uri: Option<String>,
 }
 
@@ -91,7 +117,7 @@ pub(crate) struct Session {
 }
 
 /// For those who must not keep a client alive.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct WeakShared(Weak<Shared>);
 
 impl WeakShared {
@@ -107,10 +133,15 @@ impl Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
             settings: Mutex::new(Settings {
-                connect_timeout: Duration::from_secs(10),
+                dial: DialSettings {
+                    timeout: Duration::from_secs(10),
+                    tls: TlsConfig::of_the_process(),
+                    preflight: PreflightHeaders::default(),
+                },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
+                retry_on_disconnect: false,
             }),
             state: Mutex::default(),
             wire: Mutex::default(),
@@ -118,7 +149,15 @@ impl Shared {
             routes: Routes::default(),
             pending: Pending::default(),
             waits: Waits::default(),
+            acks: Acks::default(),
             callbacks: Callbacks::default(),
+            stores: Mutex::default(),
+            persisted: Persisted::default(),
+            gate: Condvar::new(),
+            retries: Retries::default(),
+            deferred: Deferred::default(),
+            supervisor: Mutex::default(),
+            timer: Timer::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -232,7 +271,13 @@ impl Shared {
         frame.text_if(Field::QueryId, query_id.as_bytes());
         frame.finish(b"");
         debug!("unsubscribe {sub_id} {query_id}");
-        self.post(&connection, &bytes);
+        // It ends the leases: what was done by then must be known first.
+        self.flush_acks();
+        let turn = match self.is_on_receive_thread() {
+            true => Turn::AtOnce,
+            false => Turn::AfterBatch,
+        };
+        self.post(&connection, &bytes, turn);
     }
 }
 

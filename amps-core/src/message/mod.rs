@@ -1,37 +1,51 @@
 //! Messages: slices of the receive buffer, with getters over the header.
 
-mod getters;
+mod acking;
+mod chunk;
+mod fields;
+mod owned;
+mod walk;
+
+pub(crate) use acking::Settling;
+pub(crate) use chunk::{Origin, Reader};
 
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::fields::Fields;
-use crate::protocol::{
-    Field, Header, ParseError, Records, Span, Status, find_field, frames_in, list_items, parse_u64,
-};
+use crate::protocol::{Field, Header, ParseError, Span, Status, find_field, list_items, parse_u64};
 use bytes::Bytes;
+use chunk::Chunk;
 use std::fmt;
 use std::str;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 /// A message from the server.
 ///
 /// Nothing is copied on the way: a message is a slice of the buffer that the receive thread read
 /// into, and keeps that buffer alive. A clone shares it and costs one count. An application that
 /// keeps messages for long keeps whole buffers (64 KiB and more); [`Message::detach`] makes a
-/// private copy, [`Message::retained_bytes`] tells what a message holds on to.
+/// private copy, [`Message::retained_bytes`] tells what a message holds on to. A setter changes the
+/// copy that it is called on and no other.
 ///
 /// Text getters return the empty string where the header has no such field; number getters return
 /// `None`. Getters over fields that the client itself does not need walk the header anew, so read
 /// them once. Guide §4.4; rules F1 to F3.
 pub struct Message {
-    frame: Bytes,
+    chunk: Arc<Chunk>,
     header: Header,
     data: Span,
     /// The header of the frame, if this is a record of a batch.
     outer: Span,
-    /// Present if the header has escapes or bytes above 0x7F: then the getters read these.
+    /// Present if the header has escapes or bytes above 0x7F, or a field was set: then the getters
+    /// read these.
     decoded: Option<Box<Fields>>,
+    /// Present if a stream acknowledges this message when the next one is asked for.
+    settling: Option<Settling>,
+    /// The number that the bookmark store gave it; 0 without one.
+    bookmark_seq_no: u64,
     ignore_auto_ack: AtomicBool,
 }
 
@@ -41,47 +55,27 @@ impl Message {
     pub fn from_frame(frame: Bytes) -> Result<Message, ParseError> {
         let header = Header::parse(&frame, 0)?;
         let data = Span::new(header.span.end(), frame.len());
-        Ok(Message::new(frame, header, data, Span::default()))
+        let chunk = Chunk::of_our_own(frame);
+        Ok(Message::over(chunk, header, data, Span::EMPTY))
     }
 
     /// Reads a chunk of whole frames and hands out each message in it, every record of a batch
-    /// included: all in one place, so that a message which nobody keeps costs no count.
+    /// included.
     #[doc(hidden)]
-    #[inline]
-    pub fn each_in_chunk(
-        chunk: Bytes,
-        mut each: impl FnMut(&mut Message),
-    ) -> Result<(), ParseError> {
-        let bytes = chunk.clone();
-        let mut message = Message::new(chunk, Header::EMPTY, Span::default(), Span::default());
-        for body in frames_in(&bytes) {
-            // Nothing is read beyond the frame, whatever its header says.
-            let frame = &bytes[..body.end];
-            let mut header = Header::EMPTY;
-            header.read(frame, body.start)?;
-            if header.command != CommandType::Sow {
-                let data = Span::new(header.span.end(), body.end);
-                message.become_next(header, data, Span::default());
-                each(&mut message);
-                continue;
-            }
-            let mut records = Records::new(frame, header);
-            let mut record = Header::EMPTY;
-            while let Some(data) = records.next_into(&mut record)? {
-                message.become_next(record, data, header.span);
-                each(&mut message);
-            }
-        }
-        Ok(())
+    pub fn each_in_chunk(chunk: Bytes, each: impl FnMut(&mut Message)) -> Result<(), ParseError> {
+        Reader::new(Origin::default()).each_in(chunk, SystemTime::now(), each)
     }
 
-    fn new(frame: Bytes, header: Header, data: Span, outer: Span) -> Message {
+    /// A message over these parts of a chunk.
+    fn over(chunk: Arc<Chunk>, header: Header, data: Span, outer: Span) -> Message {
         let mut message = Message {
-            frame,
+            chunk,
             header: Header::EMPTY,
-            data: Span::default(),
-            outer: Span::default(),
+            data: Span::EMPTY,
+            outer: Span::EMPTY,
             decoded: None,
+            settling: None,
+            bookmark_seq_no: 0,
             ignore_auto_ack: AtomicBool::new(false),
         };
         message.become_next(header, data, outer);
@@ -95,6 +89,8 @@ impl Message {
         self.data = data;
         self.outer = outer;
         self.decoded = None;
+        self.settling = None;
+        self.bookmark_seq_no = 0;
         *self.ignore_auto_ack.get_mut() = false;
         if header.special {
             self.decode();
@@ -106,11 +102,11 @@ impl Message {
     fn decode(&mut self) {
         let mut fields = Fields::default();
         if !self.outer.is_empty() {
-            fields.read(&self.frame, self.outer.start());
+            fields.read(self.frame(), self.outer.start());
             // As `Records`: what the outer header says of a single record is not inherited.
             fields.remove(Field::SowKey);
         }
-        fields.read(&self.frame, self.header.span.start());
+        fields.read(self.frame(), self.header.span.start());
         if !self.outer.is_empty() {
             fields.set_text(Field::Command, self.header.command.wire_name());
         }
@@ -124,7 +120,7 @@ impl Message {
 
     /// The payload as it was published.
     pub fn data(&self) -> &[u8] {
-        self.data.of(&self.frame)
+        self.data.of(self.frame())
     }
 
     /// The payload as text.
@@ -211,56 +207,37 @@ impl Message {
         self.text(Field::Status)
     }
 
-    /// Why; may be present on success, too. On an `oof` message: why the record left.
-    pub fn reason(&self) -> &str {
-        self.text(Field::Reason)
-    }
-
     /// True if the message comes from a queue and wants to be acknowledged.
     pub fn has_lease(&self) -> bool {
         self.header.has_lease
     }
 
-    /// A message of its own that holds on to nothing but its own bytes.
-    #[must_use]
-    pub fn detach(&self) -> Message {
-        // A record of a batch takes the header of its frame along, too.
-        let outer = self.outer.of(&self.frame);
-        let own = self.header.span.of(&self.frame);
-        let bytes = Bytes::from([outer, own, self.data()].concat());
-        let mut copy = match self.outer.is_empty() {
-            true => Message::from_frame(bytes),
-            false => Message::first_record(bytes),
-        }
-        // It was read before, so it can be read again.
-        .unwrap_or_else(|_| self.clone());
-        copy.ignore_auto_ack = AtomicBool::new(self.ignore_auto_ack());
-        if copy.sub_id() != self.sub_id() {
-            // Which of several subscriptions it was delivered for stands in no header.
-            copy.decode();
-            copy.set_decoded_sub_id(self.sub_id());
-        }
-        copy
-    }
-
-    /// Reads a `sow` frame of one record.
-    fn first_record(frame: Bytes) -> Result<Message, ParseError> {
-        let outer = Header::parse(&frame, 0)?;
-        let mut header = Header::EMPTY;
-        let data = Records::new(&frame, outer).next_into(&mut header)?;
-        let data = data.unwrap_or_default();
-        Ok(Message::new(frame, header, data, outer.span))
-    }
-
     /// How many bytes this message keeps alive, together with the others that share them: those
     /// that were received with it. The buffer around them may be larger.
     pub fn retained_bytes(&self) -> usize {
-        self.frame.len()
+        self.frame().len()
     }
 
-    /// True if the application asked that this message is not acknowledged automatically.
-    pub fn ignore_auto_ack(&self) -> bool {
-        self.ignore_auto_ack.load(Ordering::Relaxed)
+    /// When the read returned that completed the frame of this message, by the clock of this
+    /// machine; for a message that the application built, when it did.
+    pub fn received_at(&self) -> SystemTime {
+        self.chunk.received_at
+    }
+
+    /// The number that the bookmark store gave this message; 0 without a store.
+    pub fn bookmark_seq_no(&self) -> u64 {
+        self.bookmark_seq_no
+    }
+
+    /// Sets [`Message::bookmark_seq_no`]: for bookmark stores of the application's own.
+    pub fn set_bookmark_seq_no(&mut self, number: u64) -> &mut Message {
+        self.bookmark_seq_no = number;
+        self
+    }
+
+    /// Why the record of an `oof` message left; [`OofReason::Unknown`] for other messages.
+    pub fn oof_reason(&self) -> OofReason {
+        OofReason::of(self.reason())
     }
 
     /// An error if this is an acknowledgement of a refused command.
@@ -293,33 +270,31 @@ impl Message {
     #[inline]
     pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
         self.header.sub_id = sub_id;
+        self.bookmark_seq_no = 0;
     }
 
     /// The same for a message whose fields are decoded.
     pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
+        self.bookmark_seq_no = 0;
         if let Some(decoded) = &mut self.decoded {
             decoded.set_text(Field::SubId, sub_id);
         }
-    }
-
-    /// The password that a logon acknowledgement offers for the next attempt.
-    pub(crate) fn offered_password(&self) -> &str {
-        self.text(Field::Password)
     }
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
     }
 
+    #[inline]
     pub(crate) fn frame(&self) -> &[u8] {
-        &self.frame
+        &self.chunk.bytes
     }
 
     /// The bytes of `sids` with where each item stands in the frame.
     pub(crate) fn delivery_list(&self) -> impl Iterator<Item = Span> {
         let list = self.header.sub_ids;
-        let base = self.frame.as_ptr() as usize;
-        list_items(list.of(&self.frame)).map(move |item| {
+        let base = self.frame().as_ptr() as usize;
+        list_items(list.of(self.frame())).map(move |item| {
             let start = item.as_ptr() as usize - base;
             Span::new(start, start + item.len())
         })
@@ -348,7 +323,7 @@ impl Message {
         match &self.decoded {
             Some(decoded) => decoded.text(field).unwrap_or_default(),
             // Without special bytes the header is ASCII, so this does not fail.
-            None => str::from_utf8(span.of(&self.frame)).unwrap_or_default(),
+            None => str::from_utf8(span.of(self.frame())).unwrap_or_default(),
         }
     }
 
@@ -370,23 +345,54 @@ impl Message {
     }
 
     fn find(&self, field: Field) -> Option<&[u8]> {
-        find_field(&self.frame, self.header.span.start(), field).or_else(|| {
+        find_field(self.frame(), self.header.span.start(), field).or_else(|| {
             if self.outer.is_empty() {
                 return None;
             }
-            find_field(&self.frame, self.outer.start(), field)
+            find_field(self.frame(), self.outer.start(), field)
         })
+    }
+}
+
+/// Why a record left the scope of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OofReason {
+    /// The record was deleted.
+    Deleted,
+    /// The lifetime of the record is over.
+    Expired,
+    /// The record does not match the filter, or the window of the query, any more.
+    Match,
+    /// The subscriber may not see the record any more.
+    Entitlement,
+    /// None of these: [`Message::reason`] tells what the server said.
+    Unknown,
+}
+
+impl OofReason {
+    fn of(reason: &str) -> OofReason {
+        let is = |known: &str| reason.trim().eq_ignore_ascii_case(known);
+        match () {
+            () if is("deleted") || is("delete") => OofReason::Deleted,
+            () if is("expired") || is("expire") => OofReason::Expired,
+            () if is("match") => OofReason::Match,
+            () if is("entitlement") => OofReason::Entitlement,
+            () => OofReason::Unknown,
+        }
     }
 }
 
 impl Clone for Message {
     fn clone(&self) -> Message {
         Message {
-            frame: self.frame.clone(),
+            chunk: self.chunk.clone(),
             header: self.header,
             data: self.data,
             outer: self.outer,
             decoded: self.decoded.clone(),
+            settling: self.settling.clone(),
+            bookmark_seq_no: self.bookmark_seq_no,
             ignore_auto_ack: AtomicBool::new(self.ignore_auto_ack()),
         }
     }
@@ -397,10 +403,15 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 200;
         let mut fields = Fields::default();
-        if !self.outer.is_empty() {
-            fields.read(&self.frame, self.outer.start());
+        match &self.decoded {
+            Some(decoded) => fields.clone_from(decoded),
+            None => {
+                if !self.outer.is_empty() {
+                    fields.read(self.frame(), self.outer.start());
+                }
+                fields.read(self.frame(), self.header.span.start());
+            }
         }
-        fields.read(&self.frame, self.header.span.start());
         let data = self.data();
         let shown = String::from_utf8_lossy(&data[..data.len().min(SHOWN)]);
         f.debug_struct("Message")

@@ -25,7 +25,7 @@ pub enum Status {
 }
 
 impl Status {
-    fn from_wire(text: &[u8]) -> Status {
+    pub(crate) fn from_wire(text: &[u8]) -> Status {
         if text.is_empty() {
             Status::None
         } else if text.eq_ignore_ascii_case(b"success") {

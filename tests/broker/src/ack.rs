@@ -64,6 +64,7 @@ pub(crate) struct Ack<'a> {
     pub(crate) command_id: &'a [u8],
     pub(crate) sub_id: &'a [u8],
     pub(crate) query_id: &'a [u8],
+    pub(crate) options: &'a [u8],
     pub(crate) sequence: Option<u64>,
     pub(crate) bookmark: &'a [u8],
     pub(crate) client_name: &'a [u8],
@@ -83,6 +84,7 @@ impl Ack<'_> {
         frame.text_if(Field::CommandId, self.command_id);
         frame.text_if(Field::SubId, self.sub_id);
         frame.text_if(Field::QueryId, self.query_id);
+        frame.text_if(Field::Options, self.options);
         if let Some(sequence) = self.sequence {
             frame.number(Field::Sequence, sequence);
         }

@@ -34,6 +34,21 @@ pub(crate) enum Task {
         /// The subscription, by its place in the order of all things.
         since: u64,
     },
+    /// End leases and messages of a queue, if their time is over.
+    Queue {
+        /// The place of the queue.
+        topic: usize,
+    },
+    /// Look after a replay: a range may end, or its pace lets it go on.
+    Replay {
+        /// Which one.
+        replay: u64,
+    },
+    /// Tell the bookmark subscriptions of a replay what is safe.
+    Safe {
+        /// Which one.
+        replay: u64,
+    },
     /// Acknowledge what a connection has published.
     Acks {
         /// The connection.

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::criteria::{Criteria, check_keeps_records, read_keys, read_order};
+use super::history::{self, Past};
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
 use crate::entitlement::Access;
@@ -24,6 +25,8 @@ pub(super) struct Query<'a> {
     pub(super) batch: usize,
     /// Only these records.
     pub(super) keys: Option<Vec<Vec<u8>>>,
+    /// Not the records of now, where a topic has others.
+    pub(super) past: Option<Past>,
 }
 
 impl<'a> Query<'a> {
@@ -46,7 +49,22 @@ impl<'a> Query<'a> {
             .map(|field| request.text(field))
             .find(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(text::INVALID_SUB_ID, "the query has no id"))?;
+        let past = match &criteria.range {
+            Some(range) if !range.is_now() => {
+                let moment = history::point(engine, range, criteria.wanted.not_found)?;
+                let subscribes = request.command.is_subscribe();
+                Some(Past::read(
+                    engine,
+                    type_at,
+                    &criteria.pattern,
+                    moment,
+                    subscribes,
+                ))
+            }
+            _ => None,
+        };
         Ok(Query {
+            past,
             criteria,
             query_id,
             order: read_order(request)?,
@@ -75,7 +93,7 @@ impl Session {
         let query = Query::read(engine, type_at, request)?;
         check_keeps_records(engine, type_at, &query.criteria.pattern)?;
         self.check_entitled(engine, &query.criteria.pattern, Access::Read)?;
-        let acks = self.query_acks(request, &query, b"");
+        let acks = self.query_acks(request, &query, b"", "");
         if request.wants(AckType::PROCESSED) {
             engine.send(&self.connection, |out| acks.write(out));
         }
@@ -90,11 +108,13 @@ impl Session {
         request: &Request<'q>,
         query: &'q Query<'_>,
         sub_id: &'q [u8],
+        options: &'q str,
     ) -> QueryAck<'q> {
         QueryAck {
             command_id: request.text(Field::CommandId),
             query_id: &query.query_id,
             sub_id,
+            options: options.as_bytes(),
         }
     }
 
@@ -129,6 +149,8 @@ pub(super) struct QueryAck<'q> {
     command_id: Cow<'q, [u8]>,
     query_id: &'q [u8],
     sub_id: &'q [u8],
+    /// What was granted; for the first acknowledgement only.
+    options: &'q [u8],
 }
 
 impl QueryAck<'_> {
@@ -143,6 +165,10 @@ impl QueryAck<'_> {
 
     /// Writes the `processed` acknowledgement.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.plain().write(out);
+        let ack = Ack {
+            options: self.options,
+            ..self.plain()
+        };
+        ack.write(out);
     }
 }

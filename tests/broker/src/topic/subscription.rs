@@ -4,7 +4,7 @@ use super::known::Had;
 use super::news::{News, Reason};
 use super::pattern::Pattern;
 use crate::engine::Identity;
-use crate::filter::{Extractor, Filter, OrderBy, Select};
+use crate::filter::{Extractor, Filter, OrderBy, Projection, Select};
 use crate::message_type::MessageType;
 use crate::sow::Record;
 use std::borrow::Cow;
@@ -33,12 +33,18 @@ pub(crate) struct Subscription {
     pub(crate) oof: bool,
     /// Say when each message was processed.
     pub(crate) timestamp: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
     /// Say which record each message belongs to.
     pub(crate) sow_key: bool,
     /// At most one update per record and interval.
     pub(crate) conflation: Option<Conflation>,
+    /// One record for each group of records.
+    pub(crate) projection: Option<Projection>,
     /// Only a page of the records.
     pub(crate) page: Option<Page>,
+    /// The most unacknowledged messages that it may have of a queue.
+    pub(crate) backlog: usize,
     /// What the query told its client that it came with.
     pub(crate) had: Had,
     /// Where it stands in the order of all messages and subscriptions; no two stand at the same
@@ -80,6 +86,7 @@ impl Subscription {
             key: Cow::Borrowed(&record.key),
             correlation_id: Cow::Borrowed(&record.correlation_id),
             processed: Some(record.updated),
+            bookmark: None,
         })
     }
 }
@@ -99,4 +106,31 @@ pub(crate) struct Page {
     pub(crate) top: usize,
     /// The order; by record key if there is none.
     pub(crate) order: Option<OrderBy>,
+}
+
+#[cfg(test)]
+impl Subscription {
+    /// A subscription to a queue.
+    pub(crate) fn of_queue(id: &str, filter: Option<&str>, backlog: usize) -> Subscription {
+        Subscription {
+            id: id.as_bytes().into(),
+            owner: Identity::default(),
+            topic: b"q"[..].into(),
+            pattern: Pattern::Literal(b"q"[..].into()),
+            filter: filter.map(|filter| Filter::parse(filter).unwrap()),
+            select: None,
+            delta: false,
+            no_empties: false,
+            oof: false,
+            timestamp: false,
+            bookmark: false,
+            sow_key: true,
+            conflation: None,
+            projection: None,
+            page: None,
+            backlog,
+            had: Had::Nothing,
+            since: 0,
+        }
+    }
 }

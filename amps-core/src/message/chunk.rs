@@ -1,0 +1,133 @@
+//! What messages that were read together share, and how they are found in it.
+
+use super::Message;
+use crate::client::WeakShared;
+use crate::command_type::CommandType;
+use crate::protocol::{Header, ParseError, Records, Span, frames_in};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A chunk beyond this is never held on to: some buffers of a receive thread.
+const HUGE: usize = 256 << 10;
+
+/// Bytes that were read together, when that was, and for which connection of which client: what
+/// would be the same in each message stands here once.
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    pub(crate) received_at: SystemTime,
+    pub(crate) origin: Origin,
+}
+
+/// Where a message came from: how an acknowledgement finds its way back.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    /// Weak: a message keeps no client alive. Empty for messages that no client received.
+    pub(crate) client: WeakShared,
+    /// The number of the connection.
+    pub(crate) connection: u64,
+}
+
+impl Chunk {
+    /// Bytes that no client received.
+    pub(crate) fn of_our_own(bytes: Bytes) -> Arc<Chunk> {
+        Arc::new(Chunk {
+            bytes,
+            received_at: SystemTime::now(),
+            origin: Origin::default(),
+        })
+    }
+
+    /// Other bytes with the same origin.
+    pub(crate) fn with_bytes(&self, bytes: Bytes) -> Arc<Chunk> {
+        Arc::new(Chunk {
+            bytes,
+            received_at: self.received_at,
+            origin: self.origin.clone(),
+        })
+    }
+}
+
+/// Makes messages of what a connection reads.
+pub(crate) struct Reader {
+    /// The place of the chunk at hand, which is used again if nobody keeps a message of it: so
+    /// nothing is allocated for messages that are only handled.
+    chunk: Arc<Chunk>,
+}
+
+impl Reader {
+    pub(crate) fn new(origin: Origin) -> Reader {
+        let empty = Chunk {
+            bytes: Bytes::new(),
+            received_at: SystemTime::UNIX_EPOCH,
+            origin,
+        };
+        Reader {
+            chunk: Arc::new(empty),
+        }
+    }
+
+    /// Hands out each message in a chunk of whole frames, every record of a batch included: all in
+    /// one place, so that a message which nobody keeps costs no count.
+    #[inline]
+    pub(crate) fn each_in(
+        &mut self,
+        bytes: Bytes,
+        received_at: SystemTime,
+        each: impl FnMut(&mut Message),
+    ) -> Result<(), ParseError> {
+        match Arc::get_mut(&mut self.chunk) {
+            Some(chunk) => {
+                chunk.bytes = bytes;
+                chunk.received_at = received_at;
+            }
+            None => {
+                self.chunk = Arc::new(Chunk {
+                    bytes,
+                    received_at,
+                    origin: self.chunk.origin.clone(),
+                });
+            }
+        }
+        let read = self.read(each);
+        self.let_go();
+        read
+    }
+
+    /// Lets the buffer of the last chunk be used again, if nobody keeps a message of it. Its place
+    /// stays, because the messages may be gone before the next chunk comes; not so with a huge one.
+    pub(crate) fn let_go(&mut self) {
+        let is_huge = self.chunk.bytes.len() > HUGE;
+        if let Some(chunk) = Arc::get_mut(&mut self.chunk) {
+            chunk.bytes = Bytes::new();
+        } else if is_huge {
+            self.chunk = self.chunk.with_bytes(Bytes::new());
+        }
+    }
+
+    #[inline]
+    fn read(&self, mut each: impl FnMut(&mut Message)) -> Result<(), ParseError> {
+        let bytes = &self.chunk.bytes;
+        let nothing = Span::EMPTY;
+        let mut message = Message::over(self.chunk.clone(), Header::EMPTY, nothing, nothing);
+        for body in frames_in(bytes) {
+            // Nothing is read beyond the frame, whatever its header says.
+            let frame = &bytes[..body.end];
+            let mut header = Header::EMPTY;
+            header.read(frame, body.start)?;
+            if header.command != CommandType::Sow {
+                let data = Span::new(header.span.end(), body.end);
+                message.become_next(header, data, nothing);
+                each(&mut message);
+                continue;
+            }
+            let mut records = Records::new(frame, header);
+            let mut record = Header::EMPTY;
+            while let Some(data) = records.next_into(&mut record)? {
+                message.become_next(record, data, header.span);
+                each(&mut message);
+            }
+        }
+        Ok(())
+    }
+}
