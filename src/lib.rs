@@ -60,9 +60,10 @@ pub use amps_codecs::{
 pub use amps_core::bookmark;
 pub use amps_core::{
     AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error, ErrorContext,
-    HandlerOutcome, ListenerId, LogonOptions, Message, MessageStream, OofReason, Options, Result,
-    StreamCanceller, TimeoutIter, Transport, TransportOptions, VersionInfo, WeakClient,
+    ConnectionInfo, ConnectionState, DefaultAuthenticator, Direction, EndReason, Error,
+    ErrorContext, HandlerOutcome, ListenerId, LogonOptions, Message, MessageStream, OofReason,
+    Options, Result, StreamCanceller, TimeoutIter, Transport, TransportOptions, VersionInfo,
+    WeakClient,
 };
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,

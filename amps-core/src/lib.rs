@@ -30,7 +30,7 @@ mod waits;
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
-pub use client::{Client, ConnectionState, ListenerId, LogonOptions, WeakClient};
+pub use client::{Client, ConnectionState, Direction, ListenerId, LogonOptions, WeakClient};
 pub use command::Command;
 pub use command_type::CommandType;
 pub use connection_info::ConnectionInfo;

@@ -10,6 +10,7 @@ mod batching;
 mod commands;
 mod connecting;
 mod defaults;
+mod filtering;
 mod hard_moments;
 mod heartbeats;
 mod lifetime;

@@ -7,6 +7,7 @@ mod batch;
 mod callbacks;
 mod connection;
 mod execute;
+mod filter;
 mod heartbeat;
 mod lifecycle;
 mod listening;
@@ -21,8 +22,10 @@ mod routes;
 mod send;
 mod shared;
 mod timer;
+mod under_lock;
 
 pub use callbacks::{ConnectionState, ListenerId};
+pub use filter::Direction;
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
 pub(crate) use routes::Route;
@@ -249,7 +252,9 @@ impl Client {
     /// were collected and did not leave at all are one in any case, which tells how many they are
     /// (see [`set_publish_batching`](Client::set_publish_batching)).
     pub fn disconnect(&self) -> Result<()> {
-        self.shared().disconnect()
+        let shared = self.shared();
+        shared.check_not_in_store(|| ErrorContext::new("disconnect", shared.name()))?;
+        shared.disconnect()
     }
 
     /// The same as [`Client::disconnect`].

@@ -166,6 +166,9 @@ impl Shared {
     ) -> Result<(), ParseError> {
         let received_at = SystemTime::now();
         while let Some(chunk) = frames.next_chunk()? {
+            let report = |error: &Error| self.callbacks.report(error);
+            let chunk = self.filter.incoming(chunk, report);
+            self.look_again();
             reader.each_in(chunk, received_at, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {

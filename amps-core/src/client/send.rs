@@ -6,6 +6,7 @@
 
 use super::batch::Batch;
 use super::connection::Connection;
+use super::filter::Filter;
 use super::outbox::{Outbox, Turn};
 use super::shared::Shared;
 use crate::error::{Error, ErrorContext, Result};
@@ -42,11 +43,22 @@ pub(crate) struct Wire {
     unfinished_publishes: usize,
     /// Publishes that are being collected. They leave after what is unfinished.
     pub(crate) batch: Batch,
-    /// How many collected publishes ended with their connection; told of after unlocking.
-    lost: usize,
+    /// Sees every frame before it takes its place.
+    pub(crate) filter: Option<Arc<Filter>>,
+    /// What the exception listener is told after unlocking.
+    news: News,
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
+}
+
+/// What happened under the send lock and nobody was told of yet.
+#[derive(Default)]
+pub(crate) struct News {
+    /// How many collected publishes ended with their connection.
+    pub(crate) lost: usize,
+    /// What the transport filter failed with.
+    failures: Vec<Error>,
 }
 
 impl Wire {
@@ -67,12 +79,18 @@ impl Wire {
     /// Drops what has not left yet: its connection is gone.
     pub(crate) fn give_up(&mut self) {
         self.unfinished.clear();
-        self.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
+        self.news.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
     }
 
-    /// How many collected publishes ended with their connection since this was asked last.
-    pub(crate) fn take_lost(&mut self) -> usize {
-        std::mem::take(&mut self.lost)
+    pub(crate) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Filters the frames that stand in the batch from `start` on.
+    fn filter_batch(&mut self, start: usize) {
+        if let Some(filter) = &self.filter {
+            filter.outgoing(&mut self.batch.frames, start, &mut self.news.failures);
+        }
     }
 
     /// Takes over what the outbox holds; false if this connection is older than what is here.
@@ -81,9 +99,16 @@ impl Wire {
             return false;
         }
         let (batch, publishes) = (&mut self.batch, &mut self.unfinished_publishes);
+        let mut start = self.unfinished.len();
         outbox.take(connection.number, &mut self.unfinished, |out| {
             *publishes += batch.move_to(out);
+            start = out.len();
         });
+        if let Some(filter) = &self.filter
+            && start < self.unfinished.len()
+        {
+            filter.outgoing(&mut self.unfinished, start, &mut self.news.failures);
+        }
         true
     }
 
@@ -202,6 +227,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
@@ -230,6 +256,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
         let result = if connection.is_live() {
             if may_wait && wire.batch.takes(payload.len()) {
@@ -259,6 +286,7 @@ impl Shared {
         let start = wire.batch.frames.len();
         encode(&mut wire.batch.frames);
         wire.batch.frames.extend_from_slice(payload);
+        wire.filter_batch(start);
         wire.batch.publishes += 1;
         if !wire.batch.is_full() {
             self.time_batch(&mut wire.batch);
@@ -288,12 +316,15 @@ impl Shared {
         }
         wire.frame.clear();
         encode(&mut wire.frame);
-        let rest = if payload.len() <= COPIED_PAYLOAD {
+        let rest = if payload.len() <= COPIED_PAYLOAD || wire.filter.is_some() {
             wire.frame.extend_from_slice(payload);
             &[]
         } else {
             payload
         };
+        if let Some(filter) = &wire.filter {
+            filter.outgoing(&mut wire.frame, 0, &mut wire.news.failures);
+        }
         let written = wire
             .write_batch(connection, &self.outbox)
             .and_then(|()| wire.write(&*connection.transport, rest));
@@ -303,12 +334,10 @@ impl Shared {
     /// Lets go of the send lock, and does what is left to whoever held it.
     #[inline]
     pub(crate) fn unlock(self: &Arc<Self>, mut wire: MutexGuard<'_, Wire>) {
-        let lost = wire.take_lost();
+        let news = wire.take_news();
         drop(wire);
         self.look_again();
-        if lost > 0 {
-            self.report_lost(lost);
-        }
+        self.tell(news);
     }
 
     /// Posts frames: they leave as soon as they can, and the caller never waits.
@@ -322,6 +351,10 @@ impl Shared {
     #[inline]
     pub(crate) fn look_again(self: &Arc<Self>) {
         while self.outbox.has_any() {
+            if self.is_under_send_lock() {
+                // From a transport filter; whoever runs it looks again.
+                return;
+            }
             // Before the lock: a thread that finds it taken relies on its holder to look at the
             // connection that is live by then.
             let connection = self.state.lock().connection.clone();
@@ -334,16 +367,25 @@ impl Shared {
                 return;
             };
             let drained = wire.drain_some(&connection, &self.outbox);
-            let lost = wire.take_lost();
+            let news = wire.take_news();
             drop(wire);
             match drained {
                 Ok(true) => {}
                 Ok(false) => self.flush_later(&connection),
                 Err(error) => connection.broken_by(error),
             }
-            if lost > 0 {
-                self.report_lost(lost);
-            }
+            self.tell(news);
+        }
+    }
+
+    /// Tells the exception listener what happened under the send lock.
+    #[inline]
+    pub(crate) fn tell(&self, news: News) {
+        if news.lost > 0 {
+            self.report_lost(news.lost);
+        }
+        for failure in news.failures {
+            self.callbacks.report(&failure);
         }
     }
 

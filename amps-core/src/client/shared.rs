@@ -4,6 +4,7 @@ use super::Handle;
 use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
+use super::filter::FilterSlot;
 use super::heartbeat::Heartbeat;
 use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
     pub(crate) timer: Timer,
+    /// For the receive thread; the send lock has its own.
+    pub(crate) filter: FilterSlot,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -125,6 +128,7 @@ impl Shared {
             acks: Acks::default(),
             callbacks: Callbacks::default(),
             timer: Timer::default(),
+            filter: FilterSlot::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -159,11 +163,9 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// `Disconnected` if there is none.
-    pub(crate) fn connection(
-        &self,
-        context: impl FnOnce() -> ErrorContext,
-    ) -> Result<Arc<Connection>> {
+    /// `Disconnected` if there is none. `Usage` under the send lock.
+    pub(crate) fn connection(&self, context: impl Fn() -> ErrorContext) -> Result<Arc<Connection>> {
+        self.check_not_in_store(&context)?;
         match &self.state.lock().connection {
             Some(connection) => Ok(connection.clone()),
             None => Err(context()
