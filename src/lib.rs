@@ -57,17 +57,26 @@ pub use amps_codecs::{
     CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
-pub use amps_core::bookmark;
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, Client, Command, CommandType,
-    ConnectionInfo, ConnectionState, DefaultAuthenticator, Direction, EndReason, Error,
-    ErrorContext, HandlerOutcome, ListenerId, LogonOptions, Message, MessageStream, OofReason,
-    Options, Result, StreamCanceller, TimeoutIter, Transport, TransportOptions, VersionInfo,
-    WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
+    CMessageHandler, CText, Client, ClientStats, Command, CommandType, ConnectionInfo,
+    ConnectionState, DefaultAuthenticator, Direction, EndReason, Error, ErrorContext,
+    HandlerOutcome, IpProtocol, JsonStream, ListenerId, LogonOptions, Message, MessageStream,
+    OofReason, Options, Result, StreamCanceller, TimeoutIter, TlsConfig, TlsVersion, Transport,
+    TransportOptions, VersionInfo, WeakClient,
 };
+pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
+pub use amps_core::{bookmark, reason};
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
     ServerChooser,
+};
+pub use amps_stores::{
+    BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
+    RingBookmarkStore,
+};
+pub use amps_stores::{
+    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.

@@ -44,6 +44,11 @@ impl AckType {
         (AckType::STATS, "stats"),
     ];
 
+    /// The set as bits, as the C++ client has them.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// True if every type of `other` is in this set.
     pub const fn contains(self, other: AckType) -> bool {
         self.0 & other.0 == other.0

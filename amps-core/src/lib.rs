@@ -3,8 +3,6 @@
 //! Applications depend on the crate `amps`, which re-exports what is here; its documentation is
 //! the manual.
 
-#![forbid(unsafe_code)]
-
 mod ack;
 mod auth;
 pub mod bookmark;
@@ -15,14 +13,18 @@ mod connection_info;
 mod error;
 mod fields;
 mod handler;
+mod handler_c;
 mod message;
 mod options;
 #[doc(hidden)]
 pub mod protocol;
 mod queue;
+pub mod reason;
 mod store;
 mod stream;
+mod tls_config;
 mod transport;
+mod typed;
 mod uri;
 mod version;
 mod waits;
@@ -30,12 +32,15 @@ mod waits;
 pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
-pub use client::{Client, ConnectionState, Direction, ListenerId, LogonOptions, WeakClient};
+pub use client::{
+    Client, ClientStats, ConnectionState, Direction, ListenerId, LogonOptions, WeakClient,
+};
 pub use command::Command;
 pub use command_type::CommandType;
 pub use connection_info::ConnectionInfo;
 pub use error::{Error, ErrorContext, Result};
 pub use handler::HandlerOutcome;
+pub use handler_c::{CMessage, CMessageFunction, CMessageHandler, CText};
 pub use message::{Message, OofReason};
 pub use options::{BookmarkNotFound, Options};
 pub use store::{
@@ -43,5 +48,7 @@ pub use store::{
     PublishStore, StoredCommand,
 };
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
-pub use uri::{AmpsUri, Transport, TransportOptions};
+pub use tls_config::{TlsConfig, TlsVersion};
+pub use typed::JsonStream;
+pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use percent_encoding::percent_decode_str;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -18,6 +19,17 @@ pub enum Transport {
     Tcps,
     /// `unix`: a Unix domain socket.
     Unix,
+}
+
+impl Transport {
+    /// As a connection string names it: `tcp`, `tcps` or `unix`.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Tcps => "tcps",
+            Transport::Unix => "unix",
+        }
+    }
 }
 
 /// The options of a connection string, with the defaults of guide §3.4.
@@ -35,8 +47,26 @@ pub struct TransportOptions {
     pub tcp_linger: Duration,
     /// `tcp_keepalive`: lets the system probe an idle connection; default true.
     pub tcp_keepalive: bool,
+    /// `bind`: the local address to connect from; default: the system's choice. Addresses of the
+    /// other IP version are then not tried.
+    pub bind: Option<IpAddr>,
+    /// `ip_protocol_prefer`: which addresses of a host name are tried first, `ipv4` or `ipv6`;
+    /// default `ipv4`.
+    pub ip_protocol_prefer: IpProtocol,
+    /// `http_preflight`: begins with an HTTP request to switch protocols; default false. See
+    /// `Client::add_http_preflight_header`.
+    pub http_preflight: bool,
     /// `path`: the socket file of a `unix` connection.
     pub path: Option<String>,
+}
+
+/// A version of the Internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IpProtocol {
+    /// `ipv4`.
+    Ipv4,
+    /// `ipv6`.
+    Ipv6,
 }
 
 impl Default for TransportOptions {
@@ -47,6 +77,9 @@ impl Default for TransportOptions {
             tcp_nodelay: false,
             tcp_linger: Duration::from_secs(10),
             tcp_keepalive: true,
+            bind: None,
+            ip_protocol_prefer: IpProtocol::Ipv4,
+            http_preflight: false,
             path: None,
         }
     }
@@ -272,6 +305,15 @@ impl Parts {
                     let seconds = self.integer(&key, &value)?;
                     options.tcp_linger = Duration::from_secs(seconds.into());
                 }
+                "bind" if tcp => options.bind = Some(self.local_address(&value)?),
+                "ip_protocol_prefer" if tcp => {
+                    options.ip_protocol_prefer = self.ip_protocol(&value)?;
+                }
+                "http_preflight" if tcp => options.http_preflight = self.boolean(&key, &value)?,
+                "compression" if tcp => {
+                    let reason = "compression is not supported by this version";
+                    return Err(self.wrong(reason).InvalidTransportOptions());
+                }
                 "path" if !tcp && !value.is_empty() => options.path = Some(value.into_owned()),
                 _ => {
                     let reason = format!("'{key}' is not an option of {}", url.scheme());
@@ -284,6 +326,29 @@ impl Parts {
             return Err(self.wrong(reason).InvalidTransportOptions());
         }
         Ok(options)
+    }
+
+    fn local_address(&self, value: &str) -> Result<IpAddr> {
+        let bare = value
+            .strip_prefix('[')
+            .and_then(|value| value.strip_suffix(']'));
+        bare.unwrap_or(value).parse().map_err(|error| {
+            let reason = format!("bind is an IP address of this machine, not '{value}'");
+            self.wrong(reason)
+                .with_source(error)
+                .InvalidTransportOptions()
+        })
+    }
+
+    fn ip_protocol(&self, value: &str) -> Result<IpProtocol> {
+        match value.to_ascii_lowercase().as_str() {
+            "ipv4" => Ok(IpProtocol::Ipv4),
+            "ipv6" => Ok(IpProtocol::Ipv6),
+            _ => {
+                let reason = format!("ip_protocol_prefer is ipv4 or ipv6, not '{value}'");
+                Err(self.wrong(reason).InvalidTransportOptions())
+            }
+        }
     }
 
     fn integer(&self, key: &str, value: &str) -> Result<u32> {
@@ -433,6 +498,18 @@ mod tests {
     }
 
     #[test]
+    fn a4_the_local_address_the_ip_version_and_the_preflight_can_be_chosen() {
+        let uri =
+            parse("tcp://h:1/amps/json?bind=[::1]&ip_protocol_prefer=IPv6&http_preflight=true");
+        let options = uri.unwrap().options().clone();
+        assert_eq!(options.bind, Some("::1".parse().unwrap()));
+        assert_eq!(options.ip_protocol_prefer, IpProtocol::Ipv6);
+        assert!(options.http_preflight);
+        let uri = parse("tcps://h:1/amps/json?bind=10.0.0.7").unwrap();
+        assert_eq!(uri.options().bind, Some(IpAddr::from([10, 0, 0, 7])));
+    }
+
+    #[test]
     fn a5_the_address_of_a_unix_uri_is_ignored_and_its_path_required() {
         for address in ["localhost:0", "unix:unix", "ana:pw@unix:unix"] {
             let uri = parse(&format!("unix://{address}/amps/json?path=/tmp/the socket")).unwrap();
@@ -459,6 +536,11 @@ mod tests {
             "tcp_sndbuf=x",
             "tcp_linger=4294967295",
             "path=/x",
+            "bind=localhost",
+            "bind=127.0.0.1:80",
+            "ip_protocol_prefer=5",
+            "http_preflight=please",
+            "compression=zlib",
         ] {
             let error = parse(&format!("tcp://h:1/amps/json?{option}")).unwrap_err();
             assert!(

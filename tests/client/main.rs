@@ -15,9 +15,13 @@ mod hard_moments;
 mod heartbeats;
 mod lifetime;
 mod logging_on;
+mod messages;
+mod monitoring;
+mod raw;
 mod regressions;
 mod routing;
 mod streams;
+mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};
 use amps_broker::{Broker, Builder, Peer, PeerConnection};

@@ -43,8 +43,8 @@ impl Shared {
             state.connections
         };
         let (announce, announced) = bounded(0);
-        let timeout = self.settings.lock().connect_timeout;
-        let dialed = dial(&uri, timeout, &cancel);
+        let settings = self.settings.lock().dial.clone();
+        let dialed = dial(&uri, &settings, &cancel);
         let connection = {
             let mut state = self.state.lock();
             // After a `disconnect`, the dial of another thread may be in its place.
@@ -58,6 +58,7 @@ impl Shared {
             let connection = Arc::new(Connection::new(number, uri.clone(), transport, announced));
             state.connection = Some(connection.clone());
             state.tell(ConnectionState::Connected);
+            self.traffic.connections.add(1);
             connection
         };
         info!("{} connected to {uri}", self.name());
@@ -164,7 +165,7 @@ impl Shared {
             Some(mut wire) => {
                 wire.write_last(connection, &self.outbox, deadline);
                 news = wire.take_news();
-                connection.transport.shutdown_write();
+                connection.transport.shutdown_write(deadline);
             }
             // A writer is stuck; this frees it, and it reports its own failure.
             None => {

@@ -6,6 +6,7 @@ mod ask;
 mod batch;
 mod callbacks;
 mod connection;
+mod dialling;
 mod execute;
 mod filter;
 mod heartbeat;
@@ -21,6 +22,7 @@ mod receiving;
 mod routes;
 mod send;
 mod shared;
+mod stats;
 mod timer;
 mod under_lock;
 
@@ -30,6 +32,7 @@ pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
 pub(crate) use routes::Route;
 pub(crate) use shared::WeakShared;
+pub use stats::ClientStats;
 
 use crate::error::{ErrorContext, Result};
 use crate::version::VersionInfo;
@@ -38,8 +41,9 @@ use crate::{Error, MessageStream};
 use log::warn;
 use shared::Shared;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A connection to an AMPS server.
 ///
@@ -115,9 +119,14 @@ impl Client {
     /// Makes a client that is not connected.
     ///
     /// The name should be unique among the clients of a server and stay the same from run to run:
-    /// the server tells publishers apart by it.
+    /// the server tells publishers apart by it. Without a name the client makes one up that no
+    /// other client has.
     pub fn new(name: impl AsRef<str>) -> Client {
-        let shared = Arc::new(Shared::new(name.as_ref().to_string()));
+        let name = match name.as_ref() {
+            "" => unique_name(),
+            name => name.to_string(),
+        };
+        let shared = Arc::new(Shared::new(name));
         let handle = Arc::new(Handle {
             shared: shared.clone(),
         });
@@ -154,13 +163,18 @@ impl Client {
 
     /// Sets how long [`Client::connect`] may take; zero leaves it to the system. Default 10 s.
     pub fn set_connect_timeout(&self, timeout: Duration) {
-        self.shared().settings.lock().connect_timeout = timeout;
+        self.shared().settings.lock().dial.timeout = timeout;
     }
 
     /// Sets how many messages may wait in each stream made from now on; 0, the default, is no
     /// limit. See [`MessageStream::set_max_depth`].
     pub fn set_default_max_depth(&self, max_depth: usize) {
         self.shared().settings.lock().default_max_depth = max_depth;
+    }
+
+    /// How long [`Client::connect`] may take; zero leaves it to the system.
+    pub fn connect_timeout(&self) -> Duration {
+        self.shared().settings.lock().dial.timeout
     }
 
     /// How many messages may wait in a new stream; 0 is no limit.
@@ -186,10 +200,15 @@ impl Client {
         Ok(())
     }
 
+    /// The token that goes out with every logon; empty if there is none.
+    pub fn logon_correlation_data(&self) -> String {
+        self.shared().settings.lock().logon_correlation_data.clone()
+    }
+
     /// Connects to the server at `uri` and starts the receive thread.
     ///
-    /// The name look-up and the dial take no longer than
-    /// [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
+    /// The name look-up, the dial, the TLS handshake and the HTTP preflight together take no longer
+    /// than [`set_connect_timeout`](Client::set_connect_timeout) and end at once when another thread
     /// calls [`disconnect`](Client::disconnect). Returns when the thread created callback and the
     /// listeners of the state `Connected` have run on the receive thread. Most servers want a
     /// [`logon`](Client::logon) next. Guide §3.2; rules A1 to A7, B1 to B3.
@@ -199,8 +218,8 @@ impl Client {
     /// [`Error::AlreadyConnected`]: nothing changed. [`Error::InvalidUri`],
     /// [`Error::TransportType`], [`Error::MessageType`], [`Error::InvalidTransportOptions`]: the
     /// connection string is wrong, nothing was opened. [`Error::ConnectionRefused`],
-    /// [`Error::TimedOut`], [`Error::Connection`]: nobody answered; the client is disconnected and
-    /// may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
+    /// [`Error::TimedOut`]: nobody answered; [`Error::Connection`]: the TLS handshake or the HTTP
+    /// preflight failed. The client is disconnected and may try again. [`Error::Disconnected`]: `disconnect` was called meanwhile.
     pub fn connect(&self, uri: impl AsRef<str>) -> Result<()> {
         self.shared().connect(uri.as_ref())
     }
@@ -296,6 +315,11 @@ impl Client {
         self.session(|session| session.name_hash.clone())
     }
 
+    /// [`Client::name_hash`] as a number; 0 before the logon, and if it is none.
+    pub fn name_hash_value(&self) -> u64 {
+        self.name_hash().parse().unwrap_or(0)
+    }
+
     fn session<T: Default>(&self, read: impl FnOnce(&shared::Session) -> T) -> T {
         let state = self.shared().state.lock();
         state.session.as_ref().map(read).unwrap_or_default()
@@ -304,6 +328,15 @@ impl Client {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
+}
+
+/// A name from the clock, the process and a count.
+fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let clock = since_epoch.unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("amps-{clock:x}-{}-{count}", std::process::id())
 }
 
 /// The name and the last connection string; never a password.

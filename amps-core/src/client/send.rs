@@ -9,8 +9,9 @@ use super::connection::Connection;
 use super::filter::Filter;
 use super::outbox::{Outbox, Turn};
 use super::shared::Shared;
+use super::stats::Traffic;
 use crate::error::{Error, ErrorContext, Result};
-use crate::protocol::MAX_FRAME;
+use crate::protocol::{MAX_FRAME, frames_in};
 use crate::transport::Transport;
 use log::warn;
 use parking_lot::MutexGuard;
@@ -47,6 +48,8 @@ pub(crate) struct Wire {
     pub(crate) filter: Option<Arc<Filter>>,
     /// What the exception listener is told after unlocking.
     news: News,
+    /// Counts what leaves.
+    pub(crate) traffic: Arc<Traffic>,
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
@@ -104,10 +107,12 @@ impl Wire {
             *publishes += batch.move_to(out);
             start = out.len();
         });
-        if let Some(filter) = &self.filter
-            && start < self.unfinished.len()
-        {
-            filter.outgoing(&mut self.unfinished, start, &mut self.news.failures);
+        if start < self.unfinished.len() {
+            if let Some(filter) = &self.filter {
+                filter.outgoing(&mut self.unfinished, start, &mut self.news.failures);
+            }
+            let posted = frames_in(&self.unfinished[start..]).count();
+            self.traffic.frames_sent.add(posted);
         }
         true
     }
@@ -122,6 +127,7 @@ impl Wire {
     fn drain(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
         if self.collect(connection, outbox) && !self.unfinished.is_empty() {
             connection.transport.write_all(&self.unfinished, b"")?;
+            self.traffic.bytes_sent.add(self.unfinished.len());
             self.finish();
         }
         Ok(())
@@ -136,6 +142,7 @@ impl Wire {
         self.drain(connection, outbox)?;
         if !self.batch.is_empty() {
             connection.transport.write_all(&self.batch.frames, b"")?;
+            self.traffic.bytes_sent.add(self.batch.frames.len());
             self.batch.clear();
         }
         Ok(())
@@ -193,6 +200,7 @@ impl Wire {
                 Err(error) => break Err(error),
             }
         };
+        self.traffic.bytes_sent.add(written);
         if written == self.unfinished.len() {
             self.finish();
         } else {
@@ -203,6 +211,12 @@ impl Wire {
 
     fn write(&mut self, transport: &dyn Transport, payload: &[u8]) -> io::Result<()> {
         let result = transport.write_all(&self.frame, payload);
+        if result.is_ok() {
+            self.traffic.frames_sent.add(1);
+            self.traffic
+                .bytes_sent
+                .add(self.frame.len() + payload.len());
+        }
         if self.frame.capacity() > KEPT_BUFFER {
             self.frame = Vec::new();
         }
@@ -288,6 +302,7 @@ impl Shared {
         wire.batch.frames.extend_from_slice(payload);
         wire.filter_batch(start);
         wire.batch.publishes += 1;
+        wire.traffic.frames_sent.add(1);
         if !wire.batch.is_full() {
             self.time_batch(&mut wire.batch);
             return Ok(());

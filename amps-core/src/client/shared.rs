@@ -10,11 +10,13 @@ use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::stats::Traffic;
 use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
-use crate::transport::DialGuard;
+use crate::tls_config::TlsConfig;
+use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
@@ -41,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
     pub(crate) timer: Timer,
+    pub(crate) traffic: Arc<Traffic>,
     /// For the receive thread; the send lock has its own.
     pub(crate) filter: FilterSlot,
     next_command: AtomicU64,
@@ -50,7 +53,7 @@ pub(crate) struct Shared {
 
 /// What the application configures between connections.
 pub(crate) struct Settings {
-    pub(crate) connect_timeout: Duration,
+    pub(crate) dial: DialSettings,
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
@@ -110,17 +113,23 @@ impl WeakShared {
 impl Shared {
     pub(crate) fn new(name: String) -> Shared {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let wire = Wire::default();
+        let traffic = wire.traffic.clone();
         Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
             settings: Mutex::new(Settings {
-                connect_timeout: Duration::from_secs(10),
+                dial: DialSettings {
+                    timeout: Duration::from_secs(10),
+                    tls: TlsConfig::new(),
+                    preflight: PreflightHeaders::default(),
+                },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
             }),
             state: Mutex::default(),
-            wire: Mutex::default(),
+            wire: Mutex::new(wire),
             outbox: Outbox::default(),
             routes: Routes::default(),
             pending: Pending::default(),
@@ -128,6 +137,7 @@ impl Shared {
             acks: Acks::default(),
             callbacks: Callbacks::default(),
             timer: Timer::default(),
+            traffic,
             filter: FilterSlot::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),

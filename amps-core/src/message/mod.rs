@@ -12,7 +12,10 @@ use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::fields::Fields;
-use crate::protocol::{Field, Header, ParseError, Span, Status, find_field, list_items, parse_u64};
+use crate::protocol::{
+    Field, FieldKind, Header, ParseError, Scanner, Span, Status, find_field, list_items, parse_u64,
+};
+use crate::reason;
 use bytes::Bytes;
 use chunk::Chunk;
 use std::fmt;
@@ -62,7 +65,9 @@ impl Message {
     /// included.
     #[doc(hidden)]
     pub fn each_in_chunk(chunk: Bytes, each: impl FnMut(&mut Message)) -> Result<(), ParseError> {
-        Reader::new(Origin::default()).each_in(chunk, SystemTime::now(), each)
+        let mut reader = Reader::new(Origin::default());
+        reader.each_in(chunk, SystemTime::now(), each)?;
+        Ok(())
     }
 
     /// A message over these parts of a chunk.
@@ -249,8 +254,8 @@ impl Message {
         match self.header.status {
             Status::None | Status::Success => Ok(()),
             Status::Failure | Status::Retry => {
-                let reason = self.reason();
-                if reason.trim().eq_ignore_ascii_case("duplicate") {
+                let text = self.reason();
+                if text.trim().eq_ignore_ascii_case(reason::DUPLICATE) {
                     return Ok(());
                 }
                 let subject = match self.topic() {
@@ -258,7 +263,7 @@ impl Message {
                     topic => topic,
                 };
                 Err(Error::refused(
-                    reason,
+                    text,
                     ErrorContext::new("execute the command", subject),
                 ))
             }
@@ -338,6 +343,35 @@ impl Message {
         match &self.decoded {
             Some(decoded) => decoded.number(field),
             None => self.find(field).and_then(parse_u64),
+        }
+    }
+
+    /// Every field of the header in one walk, as text or as a number; a field that comes twice
+    /// counts the second time. A record of a batch inherits those of its batch.
+    pub(crate) fn each_field<'m>(&'m self, mut each: impl FnMut(Field, &'m [u8], u64)) {
+        if let Some(decoded) = &self.decoded {
+            for &field in Field::ALL {
+                let text = decoded.text(field).unwrap_or_default();
+                each(field, text.as_bytes(), decoded.number(field).unwrap_or(0));
+            }
+            return;
+        }
+        for header in [self.outer, self.header.span] {
+            // A header that is not there ends at once; others were read before without an error.
+            let Ok(mut scanner) = Scanner::new(&self.frame()[..header.end()], header.start())
+            else {
+                continue;
+            };
+            while let Ok(Some(raw)) = scanner.next_field() {
+                if let Some(field) = Field::from_key(raw.key) {
+                    let value = raw.value.of(self.frame());
+                    let number = match field.kind() {
+                        FieldKind::Number => parse_u64(value).unwrap_or(0),
+                        FieldKind::Text => 0,
+                    };
+                    each(field, value, number);
+                }
+            }
         }
     }
 

@@ -1,104 +1,56 @@
 //! From a connection string to a connected socket, with a bound and a way out.
 
 use super::Transport;
-use super::tcp::TcpTransport;
+use super::patience::{Deadline, DialCancel, Patience};
+use super::preflight::{PreflightHeaders, upgrade};
+use super::socket::SocketTransport;
+use super::tls::{self, HandshakeFailure};
 use crate::error::{Error, ErrorContext, Result};
-use crate::uri::{self, AmpsUri};
-use crossbeam_channel::{Receiver, Sender, bounded, select};
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::tls_config::TlsConfig;
+use crate::uri::{self, AmpsUri, IpProtocol};
+use crossbeam_channel::{bounded, select};
+#[cfg(unix)]
+use rustix::event::PollFlags;
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Ends a dial from another thread.
-pub(crate) struct DialCancel {
-    /// Dropped to cancel: every receiver sees the end of the channel.
-    cancelled: Receiver<()>,
-    /// Readable once the dial is cancelled, for the poll that waits for the connection.
-    #[cfg(unix)]
-    wake: std::os::unix::net::UnixStream,
+/// How soon a Unix socket whose server has no room is tried again.
+#[cfg(unix)]
+const RETRY_UNIX: Duration = Duration::from_millis(5);
+
+/// What the application has set for the connections to come.
+#[derive(Clone)]
+pub(crate) struct DialSettings {
+    /// Zero: no bound but the system's own.
+    pub(crate) timeout: Duration,
+    pub(crate) tls: TlsConfig,
+    pub(crate) preflight: PreflightHeaders,
 }
 
-/// The other end of a [`DialCancel`]: dropping it cancels the dial.
-pub(crate) struct DialGuard {
-    _cancel: Sender<()>,
-    #[cfg(unix)]
-    _wake: std::os::unix::net::UnixStream,
-}
-
-impl DialCancel {
-    pub(crate) fn new() -> io::Result<(DialGuard, DialCancel)> {
-        let (sender, cancelled) = bounded(0);
-        #[cfg(unix)]
-        let (ours, wake) = std::os::unix::net::UnixStream::pair()?;
-        Ok((
-            DialGuard {
-                _cancel: sender,
-                #[cfg(unix)]
-                _wake: ours,
-            },
-            DialCancel {
-                cancelled,
-                #[cfg(unix)]
-                wake,
-            },
-        ))
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.try_recv() == Err(crossbeam_channel::TryRecvError::Disconnected)
-    }
-}
-
-/// Connects within `timeout` (zero: no bound but the system's own).
+/// Connects: dials, and does the TLS handshake and the HTTP preflight if the connection string
+/// asks for them, all within the timeout.
 ///
 /// # Errors
 ///
-/// `ConnectionRefused` with the system's error, `TimedOut`, or `Disconnected` if cancelled.
+/// `ConnectionRefused` with the system's error if nobody answered, `Connection` if TLS or the
+/// preflight failed, `TimedOut`, or `Disconnected` if cancelled.
 pub(crate) fn dial(
     uri: &AmpsUri,
-    timeout: Duration,
+    settings: &DialSettings,
     cancel: &DialCancel,
 ) -> Result<Box<dyn Transport>> {
-    if uri.transport() != uri::Transport::Tcp {
-        return Err(ErrorContext::new("connect to", uri.to_string())
-            .with_reason("this version connects by tcp only")
-            .TransportType());
-    }
     let attempt = Attempt {
         uri,
-        deadline: Deadline::after(timeout),
+        deadline: Deadline::after(settings.timeout),
         cancel,
     };
-    let stream = attempt.connect()?;
-    Ok(Box::new(TcpTransport::new(stream)))
-}
-
-/// A point in time, or never.
-#[derive(Clone, Copy)]
-struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// A zero timeout, or one beyond the clock's range, is none.
-    fn after(timeout: Duration) -> Deadline {
-        if timeout.is_zero() {
-            return Deadline(None);
-        }
-        Deadline(Instant::now().checked_add(timeout))
-    }
-
-    fn left(self) -> Option<Duration> {
-        self.0
-            .map(|instant| instant.saturating_duration_since(Instant::now()))
-    }
-
-    /// The deadline of one of `count` attempts that are made one after the other.
-    fn share(self, count: usize) -> Deadline {
-        match self.left() {
-            None => self,
-            Some(left) => Deadline(Instant::now().checked_add(left / count.max(1) as u32)),
-        }
+    match uri.transport() {
+        uri::Transport::Tcp => attempt.tcp(settings),
+        uri::Transport::Tcps => attempt.tls(settings),
+        uri::Transport::Unix => attempt.unix(),
     }
 }
 
@@ -109,10 +61,124 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    fn tcp(&self, settings: &DialSettings) -> Result<Box<dyn Transport>> {
+        let stream = self.connect()?;
+        if self.uri.options().http_preflight {
+            self.plain_preflight(&stream, settings)
+                .map_err(|error| self.failed("the HTTP preflight", error))?;
+        }
+        Ok(Box::new(SocketTransport::new(stream)))
+    }
+
+    fn plain_preflight(&self, stream: &TcpStream, settings: &DialSettings) -> io::Result<()> {
+        stream.set_nonblocking(true)?;
+        let socket = SockRef::from(stream);
+        let (headers, patience) = (&settings.preflight, self.patience());
+        upgrade(&mut &*stream, &socket, self.uri, headers, patience)?;
+        stream.set_nonblocking(false)
+    }
+
+    fn tls(&self, settings: &DialSettings) -> Result<Box<dyn Transport>> {
+        let connector = settings.tls.connector().map_err(|error| {
+            self.context("TLS could not be set up")
+                .with_source(error)
+                .Connection()
+        })?;
+        let stream = self.connect()?;
+        let transport = tls::handshake(&connector, self.uri.host(), stream, self.patience())
+            .map_err(|failure| match failure {
+                HandshakeFailure::Tls(error) => self
+                    .context(format!("the TLS handshake failed: {error}"))
+                    .with_source(error)
+                    .Connection(),
+                HandshakeFailure::Socket(error) => self.failed("the TLS handshake", error),
+            })?;
+        if self.uri.options().http_preflight {
+            let (socket, headers) = (transport.socket(), &settings.preflight);
+            let patience = self.patience();
+            upgrade(&mut &transport, &socket, self.uri, headers, patience)
+                .map_err(|error| self.failed("the HTTP preflight", error))?;
+        }
+        Ok(Box::new(transport))
+    }
+
+    #[cfg(unix)]
+    fn unix(&self) -> Result<Box<dyn Transport>> {
+        let path = self.uri.options().path.as_deref().unwrap_or_default();
+        self.connect_unix(path)
+            .map(|stream| Box::new(SocketTransport::new(stream)) as Box<dyn Transport>)
+            .map_err(|error| {
+                if self.cancel.is_cancelled() {
+                    return self.cancelled(error);
+                }
+                let context = self.context(format!("{path}: {error}"));
+                match error.kind() {
+                    io::ErrorKind::TimedOut => context.with_source(error).TimedOut(),
+                    _ => context.with_source(error).ConnectionRefused(),
+                }
+            })
+    }
+
+    #[cfg(unix)]
+    fn connect_unix(&self, path: &str) -> io::Result<std::os::unix::net::UnixStream> {
+        let address = SockAddr::unix(path)?;
+        loop {
+            let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+            match self.connect_socket(&socket, &address, self.deadline) {
+                Ok(()) => return Ok(std::os::fd::OwnedFd::from(socket).into()),
+                // The server has no room for another one yet, and nothing tells when it has.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let pause = self.deadline.left().unwrap_or(RETRY_UNIX).min(RETRY_UNIX);
+                    if pause.is_zero() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    if self.cancel.waited(pause) {
+                        return Err(io::ErrorKind::Interrupted.into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn unix(&self) -> Result<Box<dyn Transport>> {
+        Err(self
+            .context("this system has no Unix sockets; use tcp or tcps")
+            .TransportType())
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        Patience {
+            deadline: self.deadline,
+            cancel: self.cancel,
+        }
+    }
+
+    /// A step after the dial has failed.
+    fn failed(&self, step: &str, error: io::Error) -> Error {
+        if self.cancel.is_cancelled() {
+            return self.cancelled(error);
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut => self
+                .context(format!("{step} took too long"))
+                .with_source(error)
+                .TimedOut(),
+            _ => self
+                .context(format!("{step} failed: {error}"))
+                .with_source(error)
+                .Connection(),
+        }
+    }
+
     /// Tries the addresses in turn. Each has an equal share of what is left of the time, so that
     /// one that swallows packets does not keep the others from being tried.
     fn connect(&self) -> Result<TcpStream> {
-        let addresses = self.addresses()?;
+        let mut addresses = self.addresses()?;
+        if let Some(local) = self.uri.options().bind {
+            addresses.retain(|address| address.is_ipv6() == local.is_ipv6());
+        }
         let mut last = None;
         for (at, &address) in addresses.iter().enumerate() {
             let deadline = self.deadline.share(addresses.len() - at);
@@ -124,7 +190,7 @@ impl Attempt<'_> {
         }
         Err(match last {
             None => self
-                .context("the host name has no address")
+                .context("the host has no address, or none that 'bind' can reach")
                 .ConnectionRefused(),
             Some((address, error)) if error.kind() == io::ErrorKind::TimedOut => self
                 .context(format!("{address} did not answer in time"))
@@ -137,7 +203,7 @@ impl Attempt<'_> {
         })
     }
 
-    /// The addresses of the host, IPv4 first (rule A4).
+    /// The addresses of the host, those of the preferred protocol first (rule A4).
     ///
     /// The system's look-up cannot be bounded or cancelled, so it runs on a thread that is left
     /// behind if it takes too long; the thread ends when the look-up does.
@@ -176,7 +242,8 @@ impl Attempt<'_> {
         };
         match result {
             Ok(Ok(mut addresses)) => {
-                addresses.sort_by_key(SocketAddr::is_ipv6);
+                let last_is_ipv6 = self.uri.options().ip_protocol_prefer == IpProtocol::Ipv4;
+                addresses.sort_by_key(|address| address.is_ipv6() == last_is_ipv6);
                 Ok(addresses)
             }
             Ok(Err(error)) => Err(self
@@ -202,7 +269,10 @@ impl Attempt<'_> {
         }
         socket.set_keepalive(options.tcp_keepalive)?;
         socket.set_tcp_nodelay(options.tcp_nodelay)?;
-        self.connect_socket(&socket, address, deadline)?;
+        if let Some(local) = options.bind {
+            socket.bind(&SocketAddr::new(local, 0).into())?;
+        }
+        self.connect_socket(&socket, &address.into(), deadline)?;
         Ok(socket.into())
     }
 
@@ -210,39 +280,19 @@ impl Attempt<'_> {
     fn connect_socket(
         &self,
         socket: &Socket,
-        address: SocketAddr,
+        address: &SockAddr,
         deadline: Deadline,
     ) -> io::Result<()> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
         use rustix::io::Errno;
 
         socket.set_nonblocking(true)?;
-        match socket.connect(&address.into()) {
+        match socket.connect(address) {
             Ok(()) => return socket.set_nonblocking(false),
             Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
             Err(error) => return Err(error),
         }
-        loop {
-            let left = deadline.left();
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut wait = [
-                PollFd::new(socket, PollFlags::OUT),
-                PollFd::new(&self.cancel.wake, PollFlags::IN),
-            ];
-            match poll(&mut wait, timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            if !wait[1].revents().is_empty() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
-            if !wait[0].revents().is_empty() {
-                break;
-            }
-        }
+        let cancel = self.cancel;
+        Patience { deadline, cancel }.wait(socket, PollFlags::OUT)?;
         if let Some(error) = socket.take_error()? {
             return Err(error);
         }
@@ -254,12 +304,12 @@ impl Attempt<'_> {
     fn connect_socket(
         &self,
         socket: &Socket,
-        address: SocketAddr,
+        address: &SockAddr,
         deadline: Deadline,
     ) -> io::Result<()> {
         match deadline.left() {
-            None => socket.connect(&address.into()),
-            Some(left) => socket.connect_timeout(&address.into(), left),
+            None => socket.connect(address),
+            Some(left) => socket.connect_timeout(address, left),
         }
     }
 
@@ -312,14 +362,14 @@ mod tests {
         assert!((30_000..=60_000).contains(&sizes[1]), "{sizes:?}");
     }
 
+    // Other systems have but one loopback address.
+    #[cfg(target_os = "linux")]
     #[test]
-    fn a_transport_that_this_version_lacks_is_refused_by_name() {
-        for text in ["tcps://h:1/amps/json", "unix://h:1/amps/json?path=/x"] {
-            let uri = AmpsUri::parse(text).unwrap();
-            let (_guard, cancel) = DialCancel::new().unwrap();
-            let refused = dial(&uri, Duration::from_secs(1), &cancel).err().unwrap();
-            assert!(matches!(refused, Error::TransportType(_)), "{refused}");
-            assert!(refused.to_string().contains(text), "{refused}");
-        }
+    fn a4_bind_chooses_the_local_address() {
+        let stream = dialled("?bind=127.0.0.2");
+        assert_eq!(
+            stream.local_addr().unwrap().ip(),
+            IpAddr::from([127, 0, 0, 2])
+        );
     }
 }

@@ -7,6 +7,8 @@ use crate::error::BrokerError;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
 use crate::server::Broker;
+use crate::tls::ServerTls;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +53,25 @@ impl Builder {
     /// Where to listen; `127.0.0.1:0`, a free port of this machine, unless it is set.
     pub fn listen(mut self, address: impl Into<String>) -> Builder {
         self.settings.listen = address.into();
+        self
+    }
+
+    /// Listens for TLS, too, on a free port of this machine; see [`Broker::tls_uri`].
+    pub fn tls(mut self, tls: ServerTls) -> Builder {
+        self.settings.tls = Some(tls);
+        self
+    }
+
+    /// Where to listen for TLS; `127.0.0.1:0` unless it is set.
+    pub fn tls_listen(mut self, address: impl Into<String>) -> Builder {
+        self.settings.tls_listen = address.into();
+        self
+    }
+
+    /// Listens on a Unix socket, too; see [`Broker::unix_uri`]. The file is made by the broker
+    /// and removed when it ends; one that was left behind by a broker that was killed is replaced.
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Builder {
+        self.settings.unix_socket = Some(path.into());
         self
     }
 

@@ -4,6 +4,8 @@ use crate::auth::Authenticate;
 use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
+use crate::tls::ServerTls;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +128,10 @@ impl NamedType {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) listen: String,
+    /// Where to listen for TLS, if `tls` is set.
+    pub(crate) tls_listen: String,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) unix_socket: Option<PathBuf>,
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
     pub(crate) queues: Vec<QueueConfig>,
@@ -144,6 +150,9 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             listen: "127.0.0.1:0".to_owned(),
+            tls_listen: "127.0.0.1:0".to_owned(),
+            tls: None,
+            unix_socket: None,
             message_types: [
                 "json",
                 "fix",

@@ -29,6 +29,8 @@
 //!   between the results; deltas published and subscribed to; conflation of updates.
 //! - The acknowledgements of all these, persisted ones conflated if that is
 //!   [switched on](Builder::conflate_acks).
+//! - [TLS](Builder::tls), with certificates of clients if you like, and
+//!   [Unix sockets](Builder::unix_socket).
 //! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
 //!
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
@@ -47,7 +49,7 @@
 //! | some functions of filters | see [`filter`] |
 //! | `/AMPS/…` topics | `invalid topic`; what is published to `/AMPS/devnull` is dropped |
 //! | entitlements that change while a subscription is there | nothing: they are asked for once |
-//! | TLS, Unix sockets, compression, other protocols than `amps` | |
+//! | compression, other protocols than `amps`, the HTTP preflight | |
 //!
 //! A refusal carries exactly the documented reason, because clients compare it. Why the command
 //! was refused stands in the log, at debug level.
@@ -140,6 +142,7 @@ mod server;
 mod session;
 mod sow;
 mod time;
+mod tls;
 mod topic;
 
 pub use auth::{Credentials, Logon};
@@ -151,3 +154,4 @@ pub use error::BrokerError;
 pub use peer::{Peer, PeerConnection, field, framed};
 pub use queue::{Delivery, Fairness, LeaseOwner, QueueConfig};
 pub use server::Broker;
+pub use tls::ServerTls;

@@ -1,11 +1,10 @@
 //! One connection, as everybody but its own threads sees it.
 
 use super::outbox::{Appended, Outbox};
+use super::stream::Stream;
 use parking_lot::{Condvar, Mutex};
-#[cfg(unix)]
-use rustix::net::SendFlags;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,8 +15,8 @@ pub(crate) type Wakes = Vec<Arc<Connection>>;
 /// A socket and what waits to be written to it.
 pub(crate) struct Connection {
     id: u64,
-    peer: SocketAddr,
-    socket: TcpStream,
+    peer: String,
+    socket: Stream,
     outbox: Outbox,
     closed: AtomicBool,
     opened: Instant,
@@ -28,7 +27,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(id: u64, socket: TcpStream, peer: SocketAddr, limit: usize) -> Connection {
+    pub(crate) fn new(id: u64, socket: Stream, peer: String, limit: usize) -> Connection {
         Connection {
             id,
             peer,
@@ -64,18 +63,7 @@ impl Connection {
     /// Sets in motion what was added. Not to be called with the engine's lock held: it may be a
     /// system call.
     pub(crate) fn flush(&self) {
-        self.outbox.flush(|bytes| self.send_now(bytes));
-    }
-
-    #[cfg(unix)]
-    fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        Ok(rustix::net::send(&self.socket, bytes, flags)?)
-    }
-
-    #[cfg(not(unix))]
-    fn send_now(&self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::WouldBlock.into())
+        self.outbox.flush(|bytes| self.socket.send_now(bytes));
     }
 
     /// Lets what is pending go out, then closes our side.

@@ -8,8 +8,10 @@ mod connection;
 mod listener;
 mod outbox;
 mod reader;
+mod stream;
 mod threads;
 mod timer;
+mod tls;
 
 pub(crate) use connection::{Connection, Wakes};
 pub(crate) use timer::{Task, Timers};
@@ -18,12 +20,14 @@ use crate::builder::Builder;
 use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::BrokerError;
-use listener::Listener;
+use listener::{Endpoint, Listener};
 use parking_lot::{Condvar, Mutex};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use stream::Stream;
 use threads::Threads;
 
 /// What all threads of a broker share.
@@ -66,13 +70,8 @@ impl Shared {
     }
 
     /// Starts the threads of a connection.
-    fn welcome(self: &Arc<Shared>, socket: TcpStream, peer: SocketAddr) {
+    fn welcome(self: &Arc<Shared>, socket: Stream, peer: String) {
         let id = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Err(error) = socket.set_nodelay(true) {
-            // The peer is gone already.
-            log::debug!("connection {id} from {peer}: {error}");
-            return;
-        }
         log::info!("connection {id} from {peer}");
         let limit = self.settings.output_limit;
         let connection = Arc::new(Connection::new(id, socket, peer, limit));
@@ -111,8 +110,10 @@ impl Shared {
 /// ```
 pub struct Broker {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) listener: Mutex<Option<Listener>>,
-    address: SocketAddr,
+    /// Empty while the broker does not listen.
+    listeners: Mutex<Vec<Listener>>,
+    /// Where it listens when it does; the first is the one for plain TCP.
+    endpoints: Vec<Endpoint>,
     timer: Option<JoinHandle<()>>,
 }
 
@@ -132,15 +133,15 @@ impl Broker {
             threads: Threads::default(),
             last_connection: AtomicU64::new(0),
         });
-        let listener = Listener::start(&shared.settings.listen, shared.clone())?;
+        let listeners = listen(Endpoint::all(&shared.settings)?, &shared)?;
         let timed = shared.clone();
         let timer = thread::Builder::new()
             .name("broker-timer".to_owned())
             .spawn(move || timer::run(&timed))
             .map_err(BrokerError::Thread)?;
         Ok(Broker {
-            address: listener.address(),
-            listener: Mutex::new(Some(listener)),
+            endpoints: listeners.iter().map(|l| l.endpoint().clone()).collect(),
+            listeners: Mutex::new(listeners),
             shared,
             timer: Some(timer),
         })
@@ -148,45 +149,105 @@ impl Broker {
 
     /// The address that the broker listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        let plain = self.endpoints.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => Some(*address),
+            _ => None,
+        });
+        plain.unwrap_or_else(|| unreachable!("a broker always listens for plain TCP"))
     }
 
     /// What a client connects to, such as `tcp://127.0.0.1:9007/amps/json`.
     pub fn uri(&self, message_type: &str) -> String {
         format!(
             "tcp://{}/amps/{message_type}",
-            listener::reachable(self.address)
+            listener::reachable(self.address())
         )
+    }
+
+    /// The address that the broker listens on for TLS, if it was set up for that.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.endpoints.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tls(address, _) => Some(*address),
+            _ => None,
+        })
+    }
+
+    /// What a client connects to by TLS, such as `tcps://127.0.0.1:9008/amps/json`.
+    ///
+    /// # Panics
+    ///
+    /// If the broker was not set up with [`Builder::tls`].
+    pub fn tls_uri(&self, message_type: &str) -> String {
+        let Some(address) = self.tls_address() else {
+            panic!("this broker does not listen for TLS: see Builder::tls");
+        };
+        format!(
+            "tcps://{}/amps/{message_type}",
+            listener::reachable(address)
+        )
+    }
+
+    /// The file of the Unix socket that the broker listens on, if it was set up with one.
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.endpoints.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Unix(path) => Some(path.as_path()),
+            _ => None,
+        })
+    }
+
+    /// What a client connects to over the Unix socket, such as
+    /// `unix://localhost:0/amps/json?path=/tmp/amps`.
+    ///
+    /// # Panics
+    ///
+    /// If the broker was not set up with [`Builder::unix_socket`].
+    pub fn unix_uri(&self, message_type: &str) -> String {
+        let Some(path) = self.unix_socket() else {
+            panic!("this broker has no Unix socket: see Builder::unix_socket");
+        };
+        // What would end the option, or is read as something else in one.
+        let mut escaped = String::new();
+        for character in path.to_string_lossy().chars() {
+            match character {
+                '%' | '&' | '#' | '+' | ' ' => {
+                    escaped.push_str(&format!("%{:02X}", u32::from(character)));
+                }
+                _ => escaped.push(character),
+            }
+        }
+        format!("unix://localhost:0/amps/{message_type}?path={escaped}")
     }
 
     /// Closes every connection and waits for every thread, as dropping the broker does.
     pub fn stop(self) {}
 
-    /// Closes the listening socket: connecting is refused from now on. Connections stay.
+    /// Closes the listening sockets: connecting is refused from now on. Connections stay.
     ///
     /// Does nothing if the broker is not listening.
     pub fn stop_listening(&self) {
-        let listener = self.listener.lock().take();
-        drop(listener);
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        drop(listeners);
     }
 
-    /// Listens on the same port again.
+    /// Listens on the same ports, and the same Unix socket, again.
     ///
     /// Does nothing if the broker is listening.
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Listen`] if the port was taken by somebody else meanwhile.
+    /// [`BrokerError::Listen`] if a port was taken by somebody else meanwhile.
     pub fn restart_listening(&self) -> Result<(), BrokerError> {
-        let mut listener = self.listener.lock();
-        if listener.is_none() {
-            *listener = Some(Listener::start(
-                &self.address.to_string(),
-                self.shared.clone(),
-            )?);
+        let mut listeners = self.listeners.lock();
+        if listeners.is_empty() {
+            *listeners = listen(self.endpoints.clone(), &self.shared)?;
         }
         Ok(())
     }
+}
+
+fn listen(endpoints: Vec<Endpoint>, shared: &Arc<Shared>) -> Result<Vec<Listener>, BrokerError> {
+    let start = |endpoint| Listener::start(endpoint, shared.clone());
+    endpoints.into_iter().map(start).collect()
 }
 
 impl Drop for Broker {

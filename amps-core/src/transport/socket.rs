@@ -1,18 +1,21 @@
-//! TCP, with plain blocking calls.
+//! TCP and Unix sockets, with plain blocking calls.
 
-use super::Transport;
+use super::{Addresses, Transport, no_space_in_time};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
 
-pub(crate) struct TcpTransport {
-    stream: TcpStream,
+pub(crate) struct SocketTransport<S> {
+    stream: S,
 }
 
-impl TcpTransport {
-    pub(crate) fn new(stream: TcpStream) -> TcpTransport {
-        TcpTransport { stream }
+impl<S> SocketTransport<S>
+where
+    for<'a> &'a S: Read + Write,
+{
+    pub(crate) fn new(stream: S) -> SocketTransport<S> {
+        SocketTransport { stream }
     }
 
     fn write_both(&self, mut header: &[u8], mut payload: &[u8]) -> io::Result<()> {
@@ -33,7 +36,11 @@ impl TcpTransport {
     }
 }
 
-impl Transport for TcpTransport {
+impl<S: Send + Sync> Transport for SocketTransport<S>
+where
+    for<'a> &'a S: Read + Write,
+    for<'a> SockRef<'a>: From<&'a S>,
+{
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.stream).read(buffer)
     }
@@ -46,20 +53,16 @@ impl Transport for TcpTransport {
         };
         written.map_err(|error| match error.kind() {
             // How a blocking socket tells that its write timeout is over.
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, "the peer takes no more data")
-            }
+            io::ErrorKind::WouldBlock => no_space_in_time(),
             _ => error,
         })
     }
+
     #[cfg(unix)]
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::net::{SendFlags, send};
-        Ok(send(
-            &self.stream,
-            bytes,
-            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-        )?)
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(send(&*SockRef::from(&self.stream), bytes, flags)?)
     }
 
     /// Without a call that does not wait, all is left to the thread that may wait.
@@ -69,21 +72,28 @@ impl Transport for TcpTransport {
     }
 
     fn set_timeouts(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)?;
-        self.stream.set_write_timeout(timeout)
+        let socket = SockRef::from(&self.stream);
+        // What is below the resolution of the system would be rounded down to "none".
+        let timeout = timeout.map(|timeout| timeout.max(Duration::from_millis(1)));
+        socket.set_read_timeout(timeout)?;
+        socket.set_write_timeout(timeout)
     }
 
     // Shutting down fails only if the connection is gone already.
 
-    fn shutdown_write(&self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
+    fn shutdown_write(&self, _until: Instant) {
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
 
     fn shutdown(&self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Both);
     }
 
     fn abandon_unsent(&self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses::of(&SockRef::from(&self.stream))
     }
 }
