@@ -13,6 +13,7 @@ mod defaults;
 mod filtering;
 mod hard_moments;
 mod heartbeats;
+mod interruptions;
 mod lifetime;
 mod logging_on;
 mod messages;
@@ -20,6 +21,7 @@ mod monitoring;
 mod raw;
 mod regressions;
 mod routing;
+mod storm;
 mod streams;
 mod transports;
 
