@@ -48,10 +48,10 @@ fn connect_to_one_of(
 fn connect_to(client: &Client, server: &str, received: &Sender<Message>) -> amps::Result<()> {
     client.connect(server)?;
     client.logon()?;
+    println!("connected: {}", client.connection_info());
     let received = received.clone();
     let pass_on = move |message: &Message| received.send(message.clone());
     client.subscribe_async(pass_on, "orders", None)?;
-    println!("{} is connected", client.connection_info());
     Ok(())
 }
 

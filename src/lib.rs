@@ -90,5 +90,20 @@ mod guide_02_building {}
 #[doc = include_str!("../docs/guide/03-first-program.md")]
 mod guide_03_first_program {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/04-subscriptions.md")]
+mod guide_04_subscriptions {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/05-errors.md")]
+mod guide_05_errors {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/12-advanced.md")]
+mod guide_12_advanced {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/appendix-a-errors.md")]
+mod guide_appendix_a {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+mod migration {}
