@@ -41,6 +41,8 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | connect by TLS | [`TlsConfig`] |
+//! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
@@ -58,25 +60,32 @@ pub use amps_codecs::{
     NvfixBuilder, NvfixShredder,
 };
 pub use amps_core::{
-    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, CMessage, CMessageFunction,
-    CMessageHandler, CText, Client, ClientStats, Command, CommandType, ConnectionInfo,
-    ConnectionState, DefaultAuthenticator, Direction, EndReason, Error, ErrorContext,
-    HandlerOutcome, IpProtocol, JsonStream, ListenerId, LogonOptions, Message, MessageStream,
-    OofReason, Options, Result, StreamCanceller, TimeoutIter, TlsConfig, TlsVersion, Transport,
-    TransportOptions, VersionInfo, WeakClient,
+    AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
+    BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
+    ClientStats, Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator,
+    Direction, EndReason, Error, ErrorContext, FailedResubscribeHandler, HandlerOutcome,
+    IpProtocol, JsonStream, ListenerId, Logged, LogonOptions, MemorySubscriptionManager, Message,
+    MessageStream, OofReason, Options, OutgoingCommand, PublishResizeHandler, PublishStore, Result,
+    StoredCommand, StreamCanceller, SubscriptionHandler, SubscriptionManager, TimeoutIter,
+    TlsConfig, TlsVersion, TrackedSubscription, Transport, TransportOptions, VersionInfo,
+    WeakClient, bookmark, reason,
 };
-pub use amps_core::{OutgoingCommand, PublishResizeHandler, PublishStore, StoredCommand};
-pub use amps_core::{bookmark, reason};
 pub use amps_ha::{
-    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, ReconnectDelayStrategy,
-    ServerChooser,
+    DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
+    ReconnectDelayStrategy, ServerChooser,
 };
 pub use amps_stores::{
     BookmarkFileOptions, LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore,
     RingBookmarkStore,
 };
 pub use amps_stores::{
-    FilePublishStore, FileStoreOptions, MemoryPublishStore, SalvageReport, SyncPolicy,
+    ConflatingRecoveryPointAdapter, ConflatingRecoveryPointAdapterBuilder, DynamicRecoveryPoint,
+    FixedRecoveryPoint, RecoveryPoint, RecoveryPointAdapter, SowRecoveryPointAdapter,
+    SowRecoveryPointAdapterBuilder,
+};
+pub use amps_stores::{
+    FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore, SalvageReport,
+    SyncPolicy,
 };
 
 // The guide, chapter by chapter: its code blocks are compiled and run with the doctests.
@@ -95,6 +104,15 @@ mod guide_04_subscriptions {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/05-errors.md")]
 mod guide_05_errors {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/06-sow.md")]
+mod guide_06_sow {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/07-queues.md")]
+mod guide_07_queues {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/08-delta.md")]
+mod guide_08_delta {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}

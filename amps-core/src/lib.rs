@@ -22,9 +22,15 @@ mod queue;
 pub mod reason;
 mod store;
 mod stream;
+mod subscription_manager;
 mod tls_config;
 mod transport;
 mod typed;
+/// For those who keep a client connected; outside semantic versioning.
+#[doc(hidden)]
+pub mod supervise {
+    pub use crate::client::supervise::{Recovery, Supervisor};
+}
 mod uri;
 mod version;
 mod waits;
@@ -33,7 +39,8 @@ pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
 pub use client::{
-    Client, ClientStats, ConnectionState, Direction, ListenerId, LogonOptions, WeakClient,
+    BookmarkSubscribe, Client, ClientStats, ConnectionState, Direction, ListenerId, LogonOptions,
+    WeakClient,
 };
 pub use command::Command;
 pub use command_type::CommandType;
@@ -48,6 +55,10 @@ pub use store::{
     PublishStore, StoredCommand,
 };
 pub use stream::{EndReason, MessageStream, StreamCanceller, TimeoutIter};
+pub use subscription_manager::{
+    FailedResubscribeHandler, MemorySubscriptionManager, SubscriptionHandler, SubscriptionManager,
+    TrackedSubscription,
+};
 pub use tls_config::{TlsConfig, TlsVersion};
 pub use typed::JsonStream;
 pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};

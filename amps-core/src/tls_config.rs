@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +23,8 @@ pub enum TlsVersion {
 ///
 /// Without one, a `tcps` connection trusts the certificates that the system trusts, checks the
 /// host name of the connection string, asks for TLS 1.2 or later, and shows no certificate of its
-/// own. TLS is the system's: OpenSSL on Linux, Secure Transport on macOS, SChannel on Windows.
+/// own. The certificates that the system trusts are read with the first connection, once for each
+/// configuration; clones share them. TLS is the system's: OpenSSL on Linux, Secure Transport on macOS, SChannel on Windows.
 ///
 /// ```no_run
 /// use amps_core::{Client, TlsConfig};
@@ -45,6 +47,9 @@ pub struct TlsConfig {
     min_version: TlsVersion,
     accept_invalid_certs: bool,
     accept_invalid_hostnames: bool,
+    /// What the TLS library made of all this, once it was needed. Reading the authorities of the
+    /// system takes it a tenth of a second, too long for every reconnect.
+    connector: Arc<OnceLock<TlsConnector>>,
 }
 
 impl Default for TlsConfig {
@@ -63,7 +68,20 @@ impl TlsConfig {
             min_version: TlsVersion::Tls12,
             accept_invalid_certs: false,
             accept_invalid_hostnames: false,
+            connector: Arc::default(),
         }
+    }
+
+    /// The defaults, shared by all clients that have no configuration of their own.
+    pub(crate) fn of_the_process() -> TlsConfig {
+        static SHARED: LazyLock<TlsConfig> = LazyLock::new(TlsConfig::new);
+        SHARED.clone()
+    }
+
+    /// Before a change: what was made of the configuration holds no longer.
+    fn changing(mut self) -> TlsConfig {
+        self.connector = Arc::default();
+        self
     }
 
     /// Trusts the certificate authorities in a bundle of PEM certificates, as well as those of
@@ -73,7 +91,7 @@ impl TlsConfig {
     ///
     /// [`Error::InvalidTransportOptions`] if there is no certificate in it, or one that cannot be
     /// read.
-    pub fn add_ca_pem(mut self, bundle: impl AsRef<[u8]>) -> Result<TlsConfig> {
+    pub fn add_ca_pem(self, bundle: impl AsRef<[u8]>) -> Result<TlsConfig> {
         let context = || ErrorContext::new("read the certificate authorities", "");
         let found = Certificate::stack_from_pem(bundle.as_ref()).map_err(|error| {
             let reason = error.to_string();
@@ -87,16 +105,19 @@ impl TlsConfig {
                 .with_reason("there is no PEM certificate in the bundle")
                 .InvalidTransportOptions());
         }
-        self.authorities.extend(found);
-        Ok(self)
+        let mut config = self.changing();
+        config.authorities.extend(found);
+        Ok(config)
     }
 
     /// Whether to trust the certificate authorities that the system trusts; default true. Turn it
     /// off to trust only those of [`add_ca_pem`](TlsConfig::add_ca_pem).
     #[must_use]
-    pub fn set_system_roots(mut self, trusted: bool) -> TlsConfig {
-        self.system_roots = trusted;
-        self
+    pub fn set_system_roots(self, trusted: bool) -> TlsConfig {
+        TlsConfig {
+            system_roots: trusted,
+            ..self.changing()
+        }
     }
 
     /// Shows the server a certificate: a PEM chain, our own certificate first, and its key as PEM
@@ -106,7 +127,7 @@ impl TlsConfig {
     ///
     /// [`Error::InvalidTransportOptions`] if they cannot be read.
     pub fn set_identity_pem(
-        mut self,
+        self,
         chain: impl AsRef<[u8]>,
         key: impl AsRef<[u8]>,
     ) -> Result<TlsConfig> {
@@ -116,11 +137,14 @@ impl TlsConfig {
             .windows(KEY_BEGIN.len())
             .position(|window| window == KEY_BEGIN);
         let identity = Identity::from_pkcs8(chain.as_ref(), &key[begin.unwrap_or(0)..]);
-        self.identity = Some(identity.map_err(|error| {
+        let identity = identity.map_err(|error| {
             let reason = format!("{error}; the key must be PKCS#8 in PEM form, not encrypted");
             unreadable_identity(error, reason)
-        })?);
-        Ok(self)
+        })?;
+        Ok(TlsConfig {
+            identity: Some(identity),
+            ..self.changing()
+        })
     }
 
     /// Shows the server a certificate: a PKCS#12 archive (`.p12`, `.pfx`) and its password.
@@ -129,23 +153,28 @@ impl TlsConfig {
     ///
     /// [`Error::InvalidTransportOptions`] if it cannot be read or the password is wrong.
     pub fn set_identity_pkcs12(
-        mut self,
+        self,
         archive: impl AsRef<[u8]>,
         password: impl AsRef<str>,
     ) -> Result<TlsConfig> {
         let identity = Identity::from_pkcs12(archive.as_ref(), password.as_ref());
-        self.identity = Some(identity.map_err(|error| {
+        let identity = identity.map_err(|error| {
             let reason = error.to_string();
             unreadable_identity(error, reason)
-        })?);
-        Ok(self)
+        })?;
+        Ok(TlsConfig {
+            identity: Some(identity),
+            ..self.changing()
+        })
     }
 
     /// The oldest version of TLS to accept; default TLS 1.2.
     #[must_use]
-    pub fn set_min_version(mut self, version: TlsVersion) -> TlsConfig {
-        self.min_version = version;
-        self
+    pub fn set_min_version(self, version: TlsVersion) -> TlsConfig {
+        TlsConfig {
+            min_version: version,
+            ..self.changing()
+        }
     }
 
     /// Whether to accept any certificate of the server: expired, self-signed, of anybody. Default
@@ -154,9 +183,11 @@ impl TlsConfig {
     /// **Dangerous:** the connection is then encrypted, but nothing says to whom; anyone on the
     /// way can read and change everything, passwords included. For tests only.
     #[must_use]
-    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> TlsConfig {
-        self.accept_invalid_certs = accept;
-        self
+    pub fn danger_accept_invalid_certs(self, accept: bool) -> TlsConfig {
+        TlsConfig {
+            accept_invalid_certs: accept,
+            ..self.changing()
+        }
     }
 
     /// Whether to accept a certificate that was issued for another host. Default false.
@@ -164,12 +195,23 @@ impl TlsConfig {
     /// **Dangerous:** whoever holds any certificate of a trusted authority can then pose as the
     /// server.
     #[must_use]
-    pub fn danger_accept_invalid_hostnames(mut self, accept: bool) -> TlsConfig {
-        self.accept_invalid_hostnames = accept;
-        self
+    pub fn danger_accept_invalid_hostnames(self, accept: bool) -> TlsConfig {
+        TlsConfig {
+            accept_invalid_hostnames: accept,
+            ..self.changing()
+        }
     }
 
+    /// What makes connections of this configuration.
     pub(crate) fn connector(&self) -> native_tls::Result<TlsConnector> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector.clone());
+        }
+        let connector = self.build()?;
+        Ok(self.connector.get_or_init(|| connector).clone())
+    }
+
+    fn build(&self) -> native_tls::Result<TlsConnector> {
         let mut builder = TlsConnector::builder();
         for authority in &self.authorities {
             builder.add_root_certificate(authority.clone());
@@ -213,6 +255,7 @@ impl fmt::Debug for TlsConfig {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
     use crate::error::Error;
@@ -241,5 +284,21 @@ mod tests {
             let told = error.source().is_some() || error.to_string().contains("no PEM");
             assert!(told, "{error}");
         }
+    }
+
+    #[test]
+    fn clones_share_what_was_made_of_a_configuration_and_changes_do_not() {
+        let config = TlsConfig::new().set_system_roots(false);
+        config.connector().unwrap();
+        assert!(config.clone().connector.get().is_some());
+        for changed in [
+            config.clone().set_system_roots(true),
+            config.clone().set_min_version(TlsVersion::Tls13),
+            config.clone().danger_accept_invalid_certs(true),
+            config.clone().danger_accept_invalid_hostnames(true),
+        ] {
+            assert!(changed.connector.get().is_none());
+        }
+        assert!(config.connector.get().is_some());
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod batching;
+mod bookmark_stores;
 mod commands;
 mod connecting;
 mod defaults;
@@ -18,11 +19,17 @@ mod lifetime;
 mod logging_on;
 mod messages;
 mod monitoring;
+mod publish_stores;
 mod raw;
+mod recovery;
 mod regressions;
+mod resubscribe;
+mod retry;
 mod routing;
+mod small_stores;
 mod storm;
 mod streams;
+mod supervisor;
 mod transports;
 
 use amps::{Client, Command, Error, Message, MessageStream};

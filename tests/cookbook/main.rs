@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod aggregate;
 mod codecs;
 mod conflation;
 mod consistency;

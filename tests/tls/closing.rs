@@ -27,13 +27,15 @@ fn b15_everything_published_before_disconnect_arrives() {
 fn disconnect_says_goodbye_to_a_peer_that_has_no_room_for_it_yet() {
     let authority = Authority::new("ours");
     let (listening, uri) = Peer::listen(&authority);
+    // So little is on its way that it is read within the time that a disconnect has.
+    listening.narrow();
     let server = thread::spawn(move || {
         let mut peer = listening.accept();
         peer.answer_logon();
         peer
     });
     let client = client("crowded", trusting(&authority));
-    client.connect(uri).unwrap();
+    client.connect(format!("{uri}?tcp_sndbuf=4096")).unwrap();
     client.logon().unwrap();
     let mut peer = server.join().unwrap();
     let publisher = {

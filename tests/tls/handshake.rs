@@ -47,6 +47,26 @@ fn q2_a_server_of_a_trusted_authority_is_accepted_by_address_and_by_name() {
 }
 
 #[test]
+fn q2_an_ipv6_address_is_compared_with_the_certificate_as_well() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let authority = Authority::new("ours");
+    let broker = |names: &[&str]| {
+        let Issued { chain, key } = authority.issue(names);
+        let tls = ServerTls::new(chain, key).unwrap();
+        let builder = Broker::builder().tls(tls).tls_listen("[::1]:0");
+        builder.start().unwrap()
+    };
+    let client = client("six", trusting(&authority));
+    let (right, wrong) = (broker(&["::1"]), broker(&HERE));
+    client.connect(right.tls_uri("json")).unwrap();
+    client.disconnect().unwrap();
+    let error = client.connect(wrong.tls_uri("json")).unwrap_err();
+    assert_handshake_failed(&error);
+}
+
+#[test]
 fn q2_without_a_configuration_only_authorities_of_the_system_are_trusted() {
     let broker = broker(&Authority::new("ours"));
     let error = Client::new("default")
@@ -104,12 +124,15 @@ fn the_checks_can_be_turned_off_one_by_one() {
     let error = any_host.connect(foreign.tls_uri("json")).unwrap_err();
     assert_handshake_failed(&error);
 
-    let anybody = client(
-        "anybody",
-        TlsConfig::new().danger_accept_invalid_certs(true),
-    );
+    let permissive = TlsConfig::new().danger_accept_invalid_certs(true);
+    let anybody = client("anybody", permissive.clone());
     anybody.connect(foreign.tls_uri("json")).unwrap();
     anybody.logon().unwrap();
+
+    // What was made of a configuration in use does not outlive a change to it.
+    let strict = client("strict", permissive.danger_accept_invalid_certs(false));
+    let error = strict.connect(foreign.tls_uri("json")).unwrap_err();
+    assert_handshake_failed(&error);
 }
 
 #[test]
@@ -234,7 +257,12 @@ fn a_peer_that_stops_in_the_middle_of_the_handshake_times_out() {
     for says in [b"", HALF_A_RECORD] {
         let (address, _until) = mute_server(says);
         let client = Client::new("patient");
-        // Long enough for the dial on a busy machine: it is the handshake that hangs.
+        // The first time takes longer, because the system's authorities are read.
+        let nobody = "tcps://127.0.0.1:1/amps/json";
+        assert!(matches!(
+            client.connect(nobody),
+            Err(Error::ConnectionRefused(_))
+        ));
         client.set_connect_timeout(Duration::from_secs(1));
         let start = Instant::now();
         let error = client

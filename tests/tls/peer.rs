@@ -9,6 +9,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) struct Peer {
     listener: TcpListener,
@@ -33,6 +34,12 @@ impl Peer {
         let uri = format!("tcps://{}/amps/json", listener.local_addr().unwrap());
         let config = Arc::new(config);
         (Peer { listener, config }, uri)
+    }
+
+    /// Lets little pile up that the peer has not read yet.
+    pub(crate) fn narrow(&self) {
+        let socket = socket2::SockRef::from(&self.listener);
+        socket.set_recv_buffer_size(4096).unwrap();
     }
 
     pub(crate) fn accept(&self) -> PeerConnection {
@@ -72,6 +79,26 @@ impl PeerConnection {
             _ => self.0.read_exact(&mut length[1..]).unwrap(),
         }
         Some(self.read(u32::from_be_bytes(length) as usize))
+    }
+
+    /// Takes `length` bytes off the socket `count` times, waits before each, and does something
+    /// after it.
+    pub(crate) fn read_slowly(
+        &mut self,
+        pause: Duration,
+        length: usize,
+        count: usize,
+        mut then: impl FnMut(&mut PeerConnection),
+    ) {
+        for _ in 0..count {
+            std::thread::sleep(pause);
+            let mut bytes = (&self.0.sock).take(length as u64);
+            self.0.conn.read_tls(&mut bytes).unwrap();
+            self.0.conn.process_new_packets().unwrap();
+            let decrypted = &mut [0; 64 << 10];
+            while matches!(self.0.conn.reader().read(decrypted), Ok(1..)) {}
+            then(self);
+        }
     }
 
     /// The head of an HTTP request.

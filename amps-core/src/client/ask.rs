@@ -40,6 +40,16 @@ impl Patience {
         };
         Patience { timeout, deadline }
     }
+
+    /// How long, as it was asked for; zero is for ever.
+    pub(crate) fn timeout(self) -> Duration {
+        self.timeout
+    }
+
+    /// Until when; none is for ever.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        self.deadline
+    }
 }
 
 impl Shared {

@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) frames: Vec<u8>,
     /// How many there are.
     pub(crate) publishes: usize,
+    /// How many of them the publish store has: those cannot be lost.
+    pub(crate) stored: usize,
     /// Until when the first of them may wait.
     due: Option<Instant>,
     /// The timer will look at it.
@@ -46,16 +48,16 @@ impl Batch {
         self.frames.len() >= self.limit
     }
 
-    /// Forgets the frames; returns how many there were.
+    /// Forgets the frames; returns how many there were that no store has.
     pub(crate) fn clear(&mut self) -> usize {
         self.frames.clear();
         if self.frames.capacity() > self.limit.saturating_add(KEPT_BUFFER) {
             self.frames = Vec::new();
         }
-        std::mem::take(&mut self.publishes)
+        std::mem::take(&mut self.publishes) - std::mem::take(&mut self.stored)
     }
 
-    /// Moves the frames to the end of `out`; returns how many there were.
+    /// Moves the frames to the end of `out`; returns how many there were that no store has.
     pub(crate) fn move_to(&mut self, out: &mut Vec<u8>) -> usize {
         out.extend_from_slice(&self.frames);
         self.clear()
@@ -86,6 +88,11 @@ impl Client {
 
 impl Shared {
     fn set_batching(self: &Arc<Self>, bytes: usize, timeout: Duration) {
+        let context = || ErrorContext::new("set the publish batching of", self.name());
+        if let Err(error) = self.check_not_in_store(context) {
+            self.callbacks.report(&error);
+            return;
+        }
         let mut wire = self.wire.lock();
         let connection = self.state.lock().connection.clone();
         if let Some(connection) = connection

@@ -51,6 +51,7 @@ pub(crate) struct Callbacks {
     disconnect_handler: Slot<Mutex<DisconnectHandler>>,
     failed_write: Slot<Mutex<FailedWriteHandler>>,
     last_chance: Slot<MessageHandler>,
+    duplicate: Slot<MessageHandler>,
     by_command: Mutex<FxHashMap<CommandType, Arc<MessageHandler>>>,
     /// Spares the receive thread a lock per message when there is none.
     any_by_command: AtomicBool,
@@ -79,15 +80,16 @@ impl Callbacks {
         drop(old);
     }
 
-    /// Tells the failed write handler; false if there is none.
-    pub(crate) fn call_failed_write(&self, ack: &Message) -> bool {
+    /// Tells the failed write handler of what failed: the command if it is at hand, else the
+    /// acknowledgement. False if there is none.
+    pub(crate) fn call_failed_write(&self, failed: &Message, reason: &str) -> bool {
         let handler = self.failed_write.lock().clone();
         let Some(handler) = handler else {
             return false;
         };
         let mut handler = handler.lock();
         let called = guarded("run the failed write handler", String::new, || {
-            handler(ack, ack.reason());
+            handler(failed, reason);
             Ok(())
         });
         drop(handler);
@@ -100,6 +102,17 @@ impl Callbacks {
     pub(crate) fn set_last_chance(&self, handler: MessageHandler) {
         let old = self.last_chance.lock().replace(Arc::new(handler));
         drop(old);
+    }
+
+    pub(crate) fn set_duplicate(&self, handler: MessageHandler) {
+        let old = self.duplicate.lock().replace(Arc::new(handler));
+        drop(old);
+    }
+
+    /// Hands over a message that the application has discarded before.
+    pub(crate) fn call_duplicate(&self, message: &Message) {
+        let handler = self.duplicate.lock().clone();
+        self.call(handler, message);
     }
 
     pub(crate) fn set_by_command(&self, command: CommandType, handler: MessageHandler) {
@@ -170,6 +183,10 @@ impl Callbacks {
                 self.report(&failure);
             }
         }
+    }
+
+    pub(crate) fn has_disconnect_handler(&self) -> bool {
+        self.disconnect_handler.lock().is_some()
     }
 
     /// Runs the disconnect handler; its error goes to the exception listener (rule I4).

@@ -1,98 +1,50 @@
-//! Commands: ids, routes, the wait for the server's word.
+//! Executing a command: ids, routes, the wait for the server's word.
 
 use super::ask::{Patience, Question};
+use super::bookmarks::Start;
 use super::connection::Connection;
+use super::plan::{Plan, check, context};
+use super::retry::Ticket;
 use super::routes::{Conflict, Route, RouteKind, RouteSpec, Routes, Sink};
-use super::shared::{Shared, route_query};
+use super::shared::Shared;
 use crate::ack::AckType;
-use crate::bookmark;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
-use crate::protocol::{Field, MAX_FRAME};
+use crate::protocol::Field;
 use crate::stream::EndReason;
+use crate::subscription_manager::{SubscriptionHandler, TrackedSubscription};
 use std::sync::Arc;
 
 /// The batch size of a query that sets none (rule D8).
 const BATCH_SIZE: u32 = 10;
 
-/// What the engine does for a command beyond sending it (rule D1).
-struct Plan {
-    /// Acknowledgements that the engine asks for and consumes.
-    own_acks: AckType,
-    /// The acknowledgement that the call waits for.
-    awaited: Option<AckType>,
-    /// What comes back.
-    brings: RouteKind,
-    /// The acknowledgements that the server offers for this command.
-    offered: AckType,
+/// How a command is executed, apart from what it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// The subscription manager is told of a subscription with a handler; a loss does not end it,
+    /// if so configured.
+    Usual,
+    /// The subscription manager is not told.
+    Untracked,
+    /// By the subscription manager itself, during a recovery: a loss ends it.
+    Again,
 }
 
-impl Plan {
-    fn of(command: &Command) -> Plan {
-        use AckType as A;
-        let wanted = command.ack_type();
-        match command.command() {
-            kind if kind.is_subscribe() => Plan {
-                own_acks: A::PROCESSED,
-                awaited: Some(A::PROCESSED),
-                brings: RouteKind::Subscription,
-                offered: A::NONE,
-            },
-            CommandType::Sow => Plan {
-                own_acks: A::PROCESSED | A::COMPLETED,
-                awaited: Some(A::PROCESSED),
-                brings: RouteKind::Query,
-                offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::STATS,
-            },
-            CommandType::SowDelete => Plan {
-                own_acks: A::PROCESSED,
-                awaited: Some(A::PROCESSED),
-                brings: RouteKind::Acks,
-                offered: A::RECEIVED | A::PROCESSED | A::PERSISTED | A::STATS,
-            },
-            CommandType::Flush => {
-                let asked = [A::PERSISTED, A::COMPLETED]
-                    .into_iter()
-                    .find(|&ack| wanted.contains(ack))
-                    .unwrap_or(A::PROCESSED);
-                Plan {
-                    own_acks: asked,
-                    awaited: Some(asked),
-                    brings: RouteKind::Acks,
-                    offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
-                }
-            }
-            CommandType::Heartbeat if command.options().starts_with("start") => Plan {
-                own_acks: A::PROCESSED,
-                awaited: Some(A::PROCESSED),
-                brings: RouteKind::Acks,
-                offered: A::RECEIVED | A::PROCESSED,
-            },
-            CommandType::Publish | CommandType::DeltaPublish => Plan {
-                own_acks: A::NONE,
-                awaited: None,
-                brings: RouteKind::Acks,
-                offered: A::RECEIVED | A::PROCESSED | A::COMPLETED | A::PERSISTED,
-            },
-            _ => Plan {
-                own_acks: A::NONE,
-                awaited: None,
-                brings: RouteKind::Acks,
-                offered: A::RECEIVED | A::PROCESSED,
-            },
-        }
-    }
+/// A command on its way, over as many connections as it takes.
+pub(crate) struct Request {
+    /// With its ids.
+    pub(crate) command: Command,
+    pub(crate) plan: Plan,
+    pub(crate) sink: Sink,
+    pub(crate) patience: Patience,
+    is_tracked: bool,
 }
 
-impl Plan {
-    /// The route that the command needs: none if nothing comes back that anybody wants.
-    ///
-    /// An acknowledgement that a command does not offer may never come, so it makes no route.
-    fn kind_of_route(&self, command: &Command, sink: &Sink) -> Option<RouteKind> {
-        let is_wanted = self.brings != RouteKind::Acks
-            || (command.ack_type().intersects(self.offered) && !matches!(sink, Sink::Nobody));
-        is_wanted.then_some(self.brings)
+impl Request {
+    /// True if it pauses or resumes subscriptions that the subscription manager may know (M6).
+    fn changes_pace(&self) -> bool {
+        self.is_tracked && self.command.is_subscribe() && self.plan.brings == RouteKind::Acks
     }
 }
 
@@ -102,51 +54,133 @@ pub(crate) struct Executed {
     pub(crate) id: String,
     /// The route, if there is one.
     pub(crate) route: Option<Arc<Route>>,
+    /// The number of a command that was stored.
+    pub(crate) sequence: Option<u64>,
+}
+
+impl Executed {
+    pub(crate) fn of(
+        command: &Command,
+        route: Option<Arc<Route>>,
+        sequence: Option<u64>,
+    ) -> Executed {
+        let id = match command.sub_id() {
+            sub_id if command.is_subscribe() => sub_id,
+            _ => command.command_id(),
+        };
+        Executed {
+            id: id.to_string(),
+            route,
+            sequence,
+        }
+    }
 }
 
 impl Shared {
     /// Sends a command, routes what comes back to `sink`, and waits until the server has accepted
     /// it (rules D1 to D9).
-    pub(crate) fn execute(self: &Arc<Self>, mut command: Command, sink: Sink) -> Result<Executed> {
-        let plan = Plan::of(&command);
+    pub(crate) fn execute(self: &Arc<Self>, command: Command, sink: Sink) -> Result<Executed> {
+        self.execute_in(Manner::Usual, command, sink)
+    }
+
+    pub(crate) fn execute_in(
+        self: &Arc<Self>,
+        manner: Manner,
+        mut command: Command,
+        sink: Sink,
+    ) -> Result<Executed> {
+        let plan = Plan::of(&command, |id| self.routes.contains(id));
         check(&command)?;
+        self.check_not_in_store(|| context(&command))?;
         if plan.awaited.is_some() {
             self.check_may_wait(|| context(&command))?;
         }
-        let connection = self.connection(|| context(&command))?;
+        let patience = Patience::of(command.timeout());
         self.assign_ids(&mut command, &plan);
-        if command.bookmark() == bookmark::MOST_RECENT {
-            // Without a bookmark store nothing is known of the subscription (rules L2, L13).
-            command.set_field(Field::Bookmark, bookmark::EPOCH);
+        let request = Request {
+            is_tracked: manner == Manner::Usual && self.stores.lock().manager.is_some(),
+            command,
+            plan,
+            sink,
+            patience,
+        };
+        let is_stored =
+            request.command.needs_sequence_number() && self.stores.lock().publish.is_some();
+        if is_stored {
+            return self.execute_stored(request);
         }
-        let route = match plan.kind_of_route(&command, &sink) {
-            Some(kind) => Some(self.register(&command, &plan, kind, &connection, sink)?),
+        if manner != Manner::Again && self.is_retried(&request.command) {
+            return self.execute_with_retry(&request);
+        }
+        let context = || context(&request.command);
+        let connection = self.ready_connection(false, patience, context)?;
+        self.attempt(&request, &connection, None)
+    }
+
+    /// Sends a command over one connection.
+    pub(crate) fn attempt(
+        self: &Arc<Self>,
+        request: &Request,
+        connection: &Arc<Connection>,
+        ticket: Option<&Ticket<'_>>,
+    ) -> Result<Executed> {
+        // The request stays as it was: another attempt may start elsewhere.
+        let mut command = request.command.clone();
+        let start = match request.plan.brings {
+            RouteKind::Acks => Start::default(),
+            _ => self.start_at_bookmark(&mut command)?,
+        };
+        let acks = request.plan.own_acks | start.acks | command.ack_type();
+        let route = match request.plan.kind_of_route(&command, &request.sink) {
+            Some(kind) => {
+                let spec = self.spec(request, &command, kind, connection, start, ticket.is_some());
+                {
+                    let sink = request.sink.clone();
+                    Some(register(&self.routes, spec, sink, || context(&command))?)
+                }
+            }
             None => None,
         };
-        let sent = self.send_and_wait(&command, &plan, &connection);
+        if ticket.is_some_and(Ticket::is_cancelled) {
+            // It was unsubscribed while it waited for a connection.
+            if let Some(route) = &route {
+                self.routes.remove(route);
+                route.end(EndReason::Unsubscribed);
+            }
+            return Ok(Executed::of(&command, route, None));
+        }
+        if request.changes_pace() && command.has_option("resume") {
+            // Before it is sent: were the manager told afterwards, a loss in between would leave
+            // it paused on the next connection. One that pauses is noted afterwards for the same
+            // reason.
+            self.tell_manager(|manager| manager.resume(command.sub_id()));
+        }
+        let sent = self.send_and_wait(&command, request, acks, connection);
         if let Some(route) = &route {
             self.settle(route, &sent);
         }
         sent?;
-        let id = match command.sub_id() {
-            sub_id if command.is_subscribe() => sub_id,
-            _ => command.command_id(),
-        };
-        Ok(Executed {
-            id: id.to_string(),
-            route,
-        })
+        if request.changes_pace() && !command.has_option("resume") {
+            self.tell_manager(|manager| manager.pause(command.sub_id()));
+        }
+        Ok(Executed::of(&command, route, None))
     }
 
-    /// Makes the server agree with what has become of the route.
+    /// Makes the server and the subscription manager agree with what has become of the route.
     fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
         let take_back = match sent {
-            // It was unsubscribed here before it was entered there.
-            Ok(()) => route.kind == RouteKind::Subscription && !self.routes.contains(&route.sub_id),
+            Ok(()) => {
+                route.settle();
+                // It was unsubscribed here before it was entered there.
+                route.kind == RouteKind::Subscription && !self.routes.contains(&route.sub_id)
+            }
             // The server may still enter it (rule D6). A route that has not yet taken over the
             // ids of another one leaves that one alone.
             Err(error) => {
                 let owned = self.routes.remove(route);
+                if route.give_up() {
+                    self.untrack(&route.sub_id);
+                }
                 owned && matches!(error, Error::TimedOut(_)) && route.kind != RouteKind::Acks
             }
         };
@@ -182,17 +216,29 @@ impl Shared {
         }
     }
 
-    /// The route exists before the command is sent, so that nothing that comes early is lost.
-    fn register(
+    fn spec(
         &self,
+        request: &Request,
         command: &Command,
-        plan: &Plan,
         kind: RouteKind,
         connection: &Connection,
-        sink: Sink,
-    ) -> Result<Arc<Route>> {
-        let subscribes = command.is_subscribe();
-        let spec = RouteSpec {
+        start: Start,
+        is_retried: bool,
+    ) -> RouteSpec {
+        let subscribes = kind == RouteKind::Subscription;
+        let replaces = subscribes && command.has_option("replace");
+        let handler = match &request.sink {
+            Sink::Handler(handler) => Some(SubscriptionHandler(handler.clone())),
+            Sink::Stream(_) | Sink::Nobody => None,
+        };
+        // Without a handler it is tracked if it may change a subscription that has one.
+        let is_tracked = request.is_tracked
+            && subscribes
+            && (handler.is_some() || (replaces && matches!(request.sink, Sink::Nobody)));
+        // As it was asked for: where it starts is decided each time that it is entered.
+        let tracked = is_tracked
+            .then(|| Box::new(TrackedSubscription::new(request.command.clone(), handler)));
+        RouteSpec {
             kind,
             connection: connection.number,
             command_id: command.command_id().to_string(),
@@ -205,21 +251,24 @@ impl Shared {
                 false => String::new(),
             },
             wanted_acks: command.ack_type(),
-            offered_acks: plan.offered,
-            replaces: subscribes && command.has_option("replace"),
-        };
-        register(&self.routes, spec, sink, || context(command))
+            offered_acks: request.plan.offered,
+            replaces,
+            bookmarks: start.store,
+            ends_with_replay: start.ends_with_replay,
+            tracked,
+            is_retried,
+        }
     }
 
     fn send_and_wait(
         self: &Arc<Self>,
         command: &Command,
-        plan: &Plan,
+        request: &Request,
+        acks: AckType,
         connection: &Arc<Connection>,
     ) -> Result<()> {
         let context = || context(command);
-        let acks = plan.own_acks | command.ack_type();
-        let Some(awaited) = plan.awaited else {
+        let Some(awaited) = request.plan.awaited else {
             return self.send_command(connection, command, acks, context);
         };
         let question = Question {
@@ -227,7 +276,7 @@ impl Shared {
             command,
             acks,
             awaited,
-            patience: Patience::of(command.timeout()),
+            patience: request.patience,
         };
         let ack = self.ask(&question, context)?;
         match ack.to_result() {
@@ -235,41 +284,10 @@ impl Shared {
             Err(_) => Err(Error::refused(ack.reason(), context())),
         }
     }
-
-    /// Unsubscribes by id, comma list or `all`, without waiting for the server (rule D12).
-    pub(crate) fn unsubscribe(self: &Arc<Self>, ids: &str) -> Result<()> {
-        let ids = ids.trim();
-        if ids.is_empty() {
-            return Err(ErrorContext::new("unsubscribe", "")
-                .with_reason("the id is empty")
-                .InvalidSubId());
-        }
-        let removed = self.routes.unsubscribe(ids);
-        let mut queries = Vec::new();
-        let mut subscriptions = Vec::new();
-        for (_, route) in &removed {
-            route.end(EndReason::Unsubscribed);
-            subscriptions.push(route.sub_id.as_str());
-            queries.push(route_query(route));
-        }
-        if ids == "all" {
-            subscriptions = vec![ids];
-        } else {
-            // The server knows a subscription by its own id only; ids that are not known here may
-            // be known there.
-            let found = |id: &&str| removed.iter().any(|(known, _)| known == id);
-            subscriptions.extend(ids.split(',').map(str::trim).filter(|id| !found(id)));
-        }
-        let connection = self.state.lock().connection.clone();
-        if let Some(connection) = connection {
-            let (subscriptions, queries) = (join(&subscriptions), join(&queries));
-            self.post_unsubscribe(connection.number, &subscriptions, &queries);
-        }
-        Ok(())
-    }
 }
 
-/// Adds a route under its ids.
+/// Adds a route under its ids: before its command is sent, so that nothing that comes early is
+/// lost.
 pub(crate) fn register(
     routes: &Routes,
     spec: RouteSpec,
@@ -283,47 +301,4 @@ pub(crate) fn register(
         Conflict::SubId => in_use(&route.sub_id).SubIdInUse(),
     })?;
     Ok(route)
-}
-
-/// A comma list of the ids that are not empty.
-fn join(ids: &[&str]) -> String {
-    let mut list = String::new();
-    for id in ids.iter().filter(|id| !id.is_empty()) {
-        if !list.is_empty() {
-            list.push(',');
-        }
-        list.push_str(id);
-    }
-    list
-}
-
-/// What can be told wrong without the server.
-fn check(command: &Command) -> Result<()> {
-    let kind = command.command();
-    let needs_topic = kind.is_subscribe() || kind.is_sow() || kind.needs_sequence_number();
-    if needs_topic && command.topic().is_empty() {
-        return Err(context(command)
-            .with_reason("the topic is empty")
-            .InvalidTopic());
-    }
-    if kind == CommandType::Logon {
-        return Err(context(command)
-            .with_reason("logging on is done by Client::logon")
-            .Usage());
-    }
-    if command.data().len() > MAX_FRAME {
-        let reason = format!("a payload of {} bytes", command.data().len());
-        return Err(context(command).with_reason(reason).Usage());
-    }
-    Ok(())
-}
-
-/// How errors describe a command: its name, its topic, its filter.
-pub(crate) fn context(command: &Command) -> ErrorContext {
-    let subject = match (command.topic(), command.filter()) {
-        ("", _) => command.sub_id().to_string(),
-        (topic, "") => topic.to_string(),
-        (topic, filter) => format!("{topic} with the filter {filter}"),
-    };
-    ErrorContext::new(command.name().to_string(), subject)
 }

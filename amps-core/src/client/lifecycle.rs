@@ -4,11 +4,11 @@ use super::batch::lost_publishes;
 use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, receiving};
 use super::send::News;
-use super::shared::Shared;
+use super::shared::{Shared, State};
+use super::supervise::{Recovery, Supervisor};
 use super::{Client, receive};
 use crate::error::{Error, ErrorContext, Result};
-use crate::handler::drop_guarded;
-use crate::stream::EndReason;
+use crate::handler::{drop_guarded, guarded};
 use crate::transport::{DialCancel, dial};
 use crate::uri::AmpsUri;
 use crossbeam_channel::bounded;
@@ -20,8 +20,28 @@ use std::time::{Duration, Instant};
 const LONGEST_DRAIN: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Dials and starts the receive thread.
+    /// What the application calls to connect.
     pub(crate) fn connect(self: &Arc<Self>, uri: &str) -> Result<()> {
+        self.check_not_in_store(|| ErrorContext::new("connect", self.name()))?;
+        self.check_may_connect()?;
+        let timeout = self.settings.lock().dial.timeout;
+        self.dial(uri, timeout, None)?;
+        Ok(())
+    }
+
+    /// Refuses to connect or log on if a supervisor does that.
+    pub(crate) fn check_may_connect(&self) -> Result<()> {
+        let supervisor = self.supervisor.lock().clone();
+        supervisor.map_or(Ok(()), |supervisor| supervisor.may_connect())
+    }
+
+    /// Dials and starts the receive thread; for a recovery, as long as that is under way.
+    pub(crate) fn dial(
+        self: &Arc<Self>,
+        uri: &str,
+        timeout: Duration,
+        recovery: Option<u64>,
+    ) -> Result<Arc<Connection>> {
         let uri_text = uri.trim();
         let uri = AmpsUri::parse(uri_text)?;
         let context = || ErrorContext::new("connect to", uri.to_string());
@@ -37,13 +57,19 @@ impl Shared {
             if let Some(obstacle) = obstacle {
                 return Err(context().with_reason(obstacle).AlreadyConnected());
             }
+            if recovery.is_some() && state.recovery != recovery {
+                return Err(context()
+                    .with_reason("disconnect was called")
+                    .Disconnected());
+            }
             state.connections += 1;
             state.dialing = Some((state.connections, guard));
             state.last_uri = Some(uri_text.to_string());
             state.connections
         };
         let (announce, announced) = bounded(0);
-        let settings = self.settings.lock().dial.clone();
+        let mut settings = self.settings.lock().dial.clone();
+        settings.timeout = timeout;
         let dialed = dial(&uri, &settings, &cancel);
         let connection = {
             let mut state = self.state.lock();
@@ -68,7 +94,7 @@ impl Shared {
         let spawned = connection.spawn(&name, move || receive::run(shared, received, announce));
         if let Err(error) = spawned {
             connection.transport.shutdown();
-            self.take_connection(Some(connection.number), Phase::Lost);
+            self.take_connection(Some(connection.number), Phase::Lost, |_| {});
             self.end_all(&connection);
             self.announce();
             return Err(context()
@@ -77,12 +103,18 @@ impl Shared {
                 .Connection());
         }
         connection.wait_until_announced();
-        Ok(())
+        Ok(connection)
     }
 
     /// Takes the connection that is in use out of the state, into another phase. Whoever gets it
-    /// is the one who ends it: `disconnect`, or the receive thread that found it broken.
-    fn take_connection(&self, number: Option<u64>, phase: Phase) -> Option<Arc<Connection>> {
+    /// is the one who ends it: `disconnect`, or the receive thread that found it broken. `also` is
+    /// done under the same lock.
+    pub(crate) fn take_connection(
+        &self,
+        number: Option<u64>,
+        phase: Phase,
+        also: impl FnOnce(&mut State),
+    ) -> Option<Arc<Connection>> {
         let mut state = self.state.lock();
         let connection = state
             .connection
@@ -96,7 +128,10 @@ impl Shared {
             state.tell(ConnectionState::Shutdown);
         }
         state.tell(ConnectionState::Disconnected);
+        also(&mut state);
         connection.enter(phase);
+        // For commands that wait until this is seen.
+        self.gate.notify_all();
         Some(connection)
     }
 
@@ -107,10 +142,19 @@ impl Shared {
     /// `Disconnected` if the server did not confirm the end in time. The client is disconnected
     /// all the same.
     pub(crate) fn disconnect(self: &Arc<Self>) -> Result<()> {
-        // A dial under way is cancelled by dropping its guard.
-        let dialing = self.state.lock().dialing.take();
+        let dialing = {
+            let mut state = self.state.lock();
+            state.recovery = None;
+            state.drivers.cancel();
+            state.dialing.take()
+        };
+        // A dial under way is cancelled by dropping its guard, commands that wait for a recovery
+        // find that there is none.
         drop(dialing);
-        let Some(connection) = self.take_connection(None, Phase::Closing) else {
+        self.gate.notify_all();
+        self.forget_subscriptions();
+        let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
             return match closing {
                 Some(connection) => self.wait_for_end(&connection),
@@ -121,6 +165,8 @@ impl Shared {
         self.end_all(&connection);
         self.flush_acks();
         let lost = self.finish_writing(&connection);
+        self.go_offline();
+        self.persisted.notify();
         let result = self.wait_for_end(&connection);
         info!("{} disconnected from {}", self.name(), connection.uri);
         if lost > 0 {
@@ -182,10 +228,21 @@ impl Shared {
 
     /// What the receive thread does when it finds its connection broken (rule I1).
     pub(crate) fn lose(self: &Arc<Self>, connection: &Arc<Connection>, error: Error) {
-        if self
-            .take_connection(Some(connection.number), Phase::Lost)
-            .is_none()
-        {
+        let supervisor = self.supervisor.lock().clone();
+        // A disconnect handler stands in for the supervisor.
+        let supervisor = supervisor.filter(|_| !self.callbacks.has_disconnect_handler());
+        let mut driving = None;
+        let mut recovery = None;
+        let mut is_left_to_another = false;
+        let taken = self.take_connection(Some(connection.number), Phase::Lost, |state| {
+            // From here on waiting commands find somebody who makes the loss good.
+            driving = Some(self.drive_in(state));
+            if supervisor.is_some() {
+                is_left_to_another = state.recovery.is_some();
+                recovery = (!is_left_to_another).then(|| state.begin_recovery());
+            }
+        });
+        if taken.is_none() {
             // `disconnect` came first: this is the end that it waits for.
             return;
         }
@@ -193,26 +250,53 @@ impl Shared {
         connection.transport.shutdown();
         warn!("{} lost its connection: {error}", self.name());
         self.acks.forget(connection.number);
+        self.go_offline();
         self.pending.disconnect(connection.number);
         self.announce();
         self.end_routes(connection);
         self.callbacks.report(&error);
         self.lose_batch(connection);
-        let handle = self.handle.lock().upgrade();
-        if let Some(handle) = handle {
-            self.callbacks.disconnected(&Client { handle });
+        match (supervisor, recovery, driving.take()) {
+            (Some(supervisor), Some(number), Some(driving)) => {
+                let recovery = Recovery::new(self.clone(), number, driving);
+                self.supervise(&*supervisor, recovery, &error);
+            }
+            (_, _, driving) => {
+                let handle = self.handle.lock().upgrade();
+                if let (Some(handle), false) = (handle, is_left_to_another) {
+                    self.callbacks.disconnected(&Client { handle });
+                }
+                drop(driving);
+            }
+        }
+    }
+
+    fn supervise(&self, supervisor: &dyn Supervisor, recovery: Recovery, error: &Error) {
+        if recovery.client().is_none() {
+            return;
+        }
+        let supervised = guarded(
+            "reconnect the client",
+            || self.name(),
+            || {
+                supervisor.lost(recovery, error);
+                Ok(())
+            },
+        );
+        if let Err(failure) = supervised {
+            self.callbacks.report(&failure);
         }
     }
 
     /// Wakes every waiting caller and ends every stream.
-    fn end_all(&self, connection: &Connection) {
+    pub(crate) fn end_all(&self, connection: &Connection) {
         self.pending.disconnect(connection.number);
         self.end_routes(connection);
     }
 
     fn end_routes(&self, connection: &Connection) {
         for route in self.routes.disconnect(connection.number) {
-            route.end(EndReason::Disconnected);
+            route.end_by_loss();
             drop_guarded(route);
         }
     }

@@ -1,17 +1,14 @@
 //! The logon handshake.
 
 use super::ask::{Patience, Question};
-use super::callbacks::ConnectionState;
 use super::connection::Connection;
-use super::shared::{Session, Shared};
+use super::shared::Shared;
 use crate::ack::AckType;
 use crate::auth::{Authenticator, DefaultAuthenticator};
 use crate::command::Command;
 use crate::error::{Error, ErrorContext, Result};
 use crate::message::Message;
 use crate::protocol::{Field, Status};
-use crate::version::VersionInfo;
-use log::info;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,12 +77,35 @@ impl fmt::Debug for LogonOptions {
 }
 
 impl Shared {
-    /// Logs on over the live connection (rules B4 to B8).
+    /// What the application calls to log on: the handshake, and everything that follows it.
     pub(crate) fn logon(self: &Arc<Self>, options: &LogonOptions) -> Result<()> {
+        let context = || ErrorContext::new("log on as", self.name());
+        self.check_may_wait(context)?;
+        self.check_not_in_store(context)?;
+        self.check_may_connect()?;
+        let connection = self.connection(context)?;
+        let ack = self.handshake(&connection, options)?;
+        let driving = self.drive();
+        let recovered = self
+            .restore(&connection, &ack)
+            .and_then(|()| self.end_recovery(&connection, &driving));
+        if let Err(error) = recovered {
+            self.abandon(&connection);
+            return Err(error);
+        }
+        drop(driving);
+        self.run_deferred();
+        Ok(())
+    }
+
+    /// Logs on over a connection; returns the server's word (rules B4 to B8).
+    pub(crate) fn handshake(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        options: &LogonOptions,
+    ) -> Result<Message> {
         let name = self.name();
         let context = || ErrorContext::new("log on as", &name);
-        self.check_may_wait(context)?;
-        let connection = self.connection(context)?;
         let patience = Patience::of(options.timeout);
         let uri = &connection.uri;
         let mut user = uri.user().to_string();
@@ -101,12 +121,11 @@ impl Shared {
             .authenticate(&user, uri.password())
             .map_err(failed)?;
         for _ in 0..LOGON_ATTEMPTS {
-            let ack = self.logon_once(&connection, options, &user, &password, patience)?;
+            let ack = self.logon_once(connection, options, &user, &password, patience)?;
             match ack.status_kind() {
                 Status::Success => {
-                    self.accept(&connection, &ack)?;
                     authenticator.completed(&user, &password, ack.reason());
-                    return Ok(());
+                    return Ok(ack);
                 }
                 Status::Retry => {
                     if !ack.user_id().is_empty() {
@@ -169,34 +188,5 @@ impl Shared {
             patience,
         };
         self.ask(&question, context)
-    }
-
-    /// Takes over what the server said of itself (rule B12).
-    fn accept(self: &Arc<Self>, connection: &Arc<Connection>, ack: &Message) -> Result<()> {
-        let session = Session {
-            version: VersionInfo::parse(ack.version()),
-            name_hash: ack
-                .bookmark()
-                .split('|')
-                .next()
-                .unwrap_or_default()
-                .to_string(),
-        };
-        let version = session.version;
-        {
-            let mut state = self.state.lock();
-            if !state.is_current(connection) {
-                let context = ErrorContext::new("log on as", self.name());
-                return Err(context
-                    .with_reason("the connection was lost right after the server answered")
-                    .Disconnected());
-            }
-            state.session = Some(session);
-            state.tell(ConnectionState::LoggedOn);
-        }
-        info!("{} logged on to a server of version {version}", self.name());
-        self.announce();
-        self.agree_on_heartbeat(connection);
-        Ok(())
     }
 }

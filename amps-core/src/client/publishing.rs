@@ -1,14 +1,13 @@
 //! The methods that publish.
 
 use super::Client;
-use super::routes::Sink;
-use crate::ack::AckType;
-use crate::command::{Command, whole_seconds};
+use crate::command::whole_seconds;
 use crate::command_type::CommandType;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
+use crate::store::OutgoingCommand;
 use std::time::Duration;
 
 /// Publishing.
@@ -92,7 +91,13 @@ impl Client {
         if topic.is_empty() {
             return Err(context().with_reason("the topic is empty").InvalidTopic());
         }
-        self.shared().send(data, context, |out| {
+        let shared = self.shared();
+        let mut stored = OutgoingCommand::new(command, topic, data);
+        stored.expiration = expiration;
+        if let Some(sequence) = shared.publish_stored(&stored, context)? {
+            return Ok(sequence);
+        }
+        shared.send(data, context, |out| {
             let mut frame = FrameWriter::begin(out, command);
             frame.text(Field::Topic, topic.as_bytes());
             if let Some(seconds) = expiration {
@@ -101,21 +106,5 @@ impl Client {
             frame.finish_header(data.len());
         })?;
         Ok(0)
-    }
-
-    /// Waits until the server has processed everything that this client sent before; zero waits
-    /// for ever. Guide §3.2; rule K10.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`]: no answer in time; the messages are on their way all the same.
-    /// [`Error::Disconnected`]: not connected, or lost while waiting: nothing is known of what was
-    /// sent last. [`Error::Usage`]: called from a handler of this client.
-    pub fn publish_flush(&self, timeout: Duration) -> Result<()> {
-        let flush = Command::from(CommandType::Flush)
-            .set_ack_type(AckType::COMPLETED)
-            .set_timeout(timeout);
-        self.shared().execute(flush, Sink::Nobody)?;
-        Ok(())
     }
 }

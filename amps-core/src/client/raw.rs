@@ -3,8 +3,9 @@
 use super::Client;
 use super::ask::{Patience, Question};
 use super::connection::Connection;
-use super::execute::{context, register};
+use super::execute::register;
 use super::outbox::Turn;
+use super::plan::context;
 use super::routes::{Route, RouteKind, RouteSpec, Sink};
 use super::shared::Shared;
 use crate::ack::AckType;
@@ -74,7 +75,7 @@ impl Client {
             command.set_field(Field::CommandId, &self.shared().new_command_id());
         }
         let id = command.command_id().to_string();
-        let sink = Sink::Handler(MessageHandler::new(handler));
+        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
         self.shared().send_raw_and_wait(&command, sink, timeout)?;
         Ok(id)
     }
@@ -112,7 +113,7 @@ impl Client {
             let live = state.connection.as_ref().map(|live| live.number);
             live.unwrap_or(state.connections + 1)
         };
-        let sink = Sink::Handler(MessageHandler::new(handler));
+        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
         let command = Command::from(command).set_command_id(id);
         self.shared().add_route(&command, acks, connection, sink)?;
         Ok(())
@@ -213,14 +214,13 @@ impl Shared {
             _ => RouteKind::Acks,
         };
         let spec = RouteSpec {
-            kind,
-            connection,
             command_id: id.to_string(),
             sub_id: or_id(command.sub_id(), command.is_subscribe()),
             query_id: or_id(command.query_id(), command.is_sow()),
             wanted_acks: acks,
             offered_acks: acks,
             replaces: command.is_subscribe() && command.has_option("replace"),
+            ..RouteSpec::new(kind, connection)
         };
         register(&self.routes, spec, sink, || context(command))
     }

@@ -5,6 +5,7 @@
 use super::connection::{Connection, Phase, set_receiving};
 use super::routes::{LastRoute, Route, RouteKind, Sink};
 use super::shared::Shared;
+use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext};
 use crate::handler::{drop_guarded, panic_text};
@@ -155,6 +156,17 @@ fn drain(connection: &Connection, frames: &mut FrameBuffer) {
     }
 }
 
+/// Who took a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// A route.
+    Yes,
+    /// Nobody, for at least one of its subscriptions.
+    No,
+    /// Only the duplicate handler.
+    AsDuplicate,
+}
+
 impl Shared {
     /// Hands out the messages of every frame that is complete.
     fn dispatch_all(
@@ -197,7 +209,12 @@ impl Shared {
                 self.answer_heartbeat(connection);
                 true
             }
-            _ => self.dispatch_data(connection, message, last),
+            _ => match self.dispatch_data(connection, message, last) {
+                Taken::Yes => true,
+                Taken::No => false,
+                // For the duplicate handler alone (rule C9).
+                Taken::AsDuplicate => return,
+            },
         };
         if taken && !self.callbacks.has_any_by_command() {
             return;
@@ -210,15 +227,15 @@ impl Shared {
 
     /// True if somebody took it.
     fn dispatch_ack(self: &Arc<Self>, ack: &Message) -> bool {
+        let noted = self.note_persisted(ack);
         let Some(route) = self.route_of_ack(ack) else {
             // The answer to a caller who gave up, or to the part of a command that only the
             // engine asked for, is no news to anybody.
             let is_late_success =
                 !ack.command_id().is_empty() && ack.status_kind() == Status::Success;
-            return self.pending.acknowledge(ack)
-                || is_late_success
-                || (ack.is_failed_write() && self.callbacks.call_failed_write(ack));
+            return self.pending.acknowledge(ack) || is_late_success || noted;
         };
+        self.note_bookmark_ack(&route, ack);
         let is_over = route.note_ack(ack);
         let refused = route.is_refused_by(ack);
         if refused {
@@ -238,7 +255,20 @@ impl Shared {
         if is_over || refused {
             route.end(EndReason::Completed);
         }
+        let is_completed = ack.ack_type().contains(AckType::COMPLETED);
+        if route.ends_with_replay && is_completed && !refused {
+            self.end_range(&route);
+        }
         true
+    }
+
+    /// The replay of a range has come to its end: nothing more comes, and it does not come back
+    /// (rule L22).
+    fn end_range(self: &Arc<Self>, route: &Arc<Route>) {
+        route.give_up();
+        self.untrack(&route.sub_id);
+        self.end_route(route);
+        route.end(EndReason::Completed);
     }
 
     /// What the server's word changes before the caller hears of it.
@@ -251,6 +281,8 @@ impl Shared {
             let holder = self.routes.get(route.sub_id.as_bytes());
             let holder = holder.as_ref().unwrap_or(route);
             self.acks.note_grant(ack, &holder.backlog);
+            // Before the caller goes on, and before this thread can notice a loss.
+            self.track(route);
         }
     }
 
@@ -268,14 +300,13 @@ impl Shared {
             .find_map(|id| self.routes.get(id.as_bytes()))
     }
 
-    /// True if somebody took it.
     #[inline]
     fn dispatch_data(
         self: &Arc<Self>,
         connection: &Connection,
         message: &mut Message,
         last: &mut LastRoute,
-    ) -> bool {
+    ) -> Taken {
         let header = message.header();
         if header.special {
             return self.dispatch_special(connection, message);
@@ -293,24 +324,30 @@ impl Shared {
         }
         // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;
+        let mut taken = Taken::AsDuplicate;
         for id in message.delivery_list().collect::<Vec<Span>>() {
             if !connection.is_live() {
                 break;
             }
             message.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
-            if !self.deliver_to(route.as_ref(), message) {
-                untaken = Some(id);
+            match self.deliver_to(route.as_ref(), message) {
+                Taken::Yes => taken = Taken::Yes,
+                Taken::No => untaken = Some(id),
+                Taken::AsDuplicate => {}
             }
         }
         message.set_delivered_for(untaken.unwrap_or(sub_ids));
-        untaken.is_none()
+        match untaken {
+            Some(_) => Taken::No,
+            None => taken,
+        }
     }
 
     /// A message without a list of subscriptions: the query, the subscription or the command that
     /// it names.
     #[inline]
-    fn dispatch_by_own_id(self: &Arc<Self>, message: &Message, last: &mut LastRoute) -> bool {
+    fn dispatch_by_own_id(self: &Arc<Self>, message: &mut Message, last: &mut LastRoute) -> Taken {
         let header = message.header();
         for id in [header.query_id, header.sub_id, header.command_id] {
             if !id.is_empty()
@@ -319,12 +356,12 @@ impl Shared {
                 return self.deliver_to(Some(route), message);
             }
         }
-        false
+        Taken::No
     }
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(self: &Arc<Self>, connection: &Connection, message: &mut Message) -> bool {
+    fn dispatch_special(self: &Arc<Self>, connection: &Connection, message: &mut Message) -> Taken {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -336,28 +373,36 @@ impl Shared {
             return self.deliver_to(route.as_ref(), message);
         }
         let mut untaken = None;
+        let mut taken = Taken::AsDuplicate;
         for id in ids {
             if !connection.is_live() {
                 break;
             }
             message.set_decoded_sub_id(&id);
             let route = self.routes.get(id.as_bytes());
-            if !self.deliver_to(route.as_ref(), message) {
-                untaken = Some(id);
+            match self.deliver_to(route.as_ref(), message) {
+                Taken::Yes => taken = Taken::Yes,
+                Taken::No => untaken = Some(id),
+                Taken::AsDuplicate => {}
             }
         }
-        if let Some(id) = &untaken {
-            message.set_decoded_sub_id(id);
+        match &untaken {
+            Some(id) => {
+                message.set_decoded_sub_id(id);
+                Taken::No
+            }
+            None => taken,
         }
-        untaken.is_none()
     }
 
-    /// True if there is a route.
     #[inline]
-    fn deliver_to(self: &Arc<Self>, route: Option<&Arc<Route>>, message: &Message) -> bool {
+    fn deliver_to(self: &Arc<Self>, route: Option<&Arc<Route>>, message: &mut Message) -> Taken {
         let Some(route) = route else {
-            return false;
+            return Taken::No;
         };
+        if !self.log_bookmark(route, message) {
+            return Taken::AsDuplicate;
+        }
         // Before the delivery: whoever sees the end of a query finds the query ended.
         let is_over = route.note_data(message.command());
         self.deliver(route, message);
@@ -365,7 +410,7 @@ impl Shared {
             self.routes.remove(route);
             route.end(EndReason::Completed);
         }
-        true
+        Taken::Yes
     }
 
     #[inline]

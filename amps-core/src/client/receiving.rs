@@ -166,14 +166,27 @@ impl Client {
     fn delete(&self, command: Command) -> Result<Message> {
         let topic = command.topic().to_string();
         let deadline = Instant::now() + command.timeout();
-        let mut stream = self.execute(command.add_ack_type(AckType::STATS))?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        match stream.next_timeout(left)? {
-            Some(stats) => stats.to_result().map(|()| stats),
-            None => Err(ErrorContext::new("delete records of", topic)
-                .with_reason("the connection was lost before the statistics came")
-                .Disconnected()),
+        let queue = Arc::new(StreamQueue::new(0));
+        let sink = Sink::Stream(queue.clone());
+        let command = command.add_ack_type(AckType::STATS);
+        let executed = self.shared().execute(command, sink)?;
+        let stats = match executed.route {
+            Some(route) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                MessageStream::new(self.clone(), route, queue).next_timeout(left)?
+            }
+            None => None,
+        };
+        if let Some(stats) = stats {
+            return stats.to_result().map(|()| stats);
         }
+        let context = ErrorContext::new("delete records of", topic)
+            .with_reason("the connection was lost before the statistics came");
+        Err(match executed.sequence {
+            // The store has it, and will send it again if the server does not have it.
+            Some(sequence) => context.with_sequence(sequence).RetryOperation(),
+            None => context.Disconnected(),
+        })
     }
 }
 
@@ -247,7 +260,7 @@ impl Client {
         H: FnMut(&Message) -> O + Send + 'static,
         O: HandlerOutcome,
     {
-        let sink = Sink::Handler(MessageHandler::new(handler));
+        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
         Ok(self.shared().execute(command, sink)?.id)
     }
 

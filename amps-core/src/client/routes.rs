@@ -7,7 +7,9 @@ use crate::handler::MessageHandler;
 use crate::message::Message;
 use crate::protocol::Status;
 use crate::queue::StreamQueue;
+use crate::store::BookmarkStore;
 use crate::stream::EndReason;
+use crate::subscription_manager::TrackedSubscription;
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
@@ -24,14 +26,24 @@ pub(crate) enum RouteKind {
     Acks,
 }
 
-/// Who takes the messages.
+/// Who takes the messages. A clone takes them in the same place.
+#[derive(Clone)]
 pub(crate) enum Sink {
     /// A handler, on the receive thread.
-    Handler(MessageHandler),
+    Handler(Arc<MessageHandler>),
     /// A stream, on a thread of the application's.
     Stream(Arc<StreamQueue>),
     /// Nobody: acknowledgements and results are dropped (rule D7).
     Nobody,
+}
+
+impl Sink {
+    /// Ends the stream, if there is one.
+    pub(crate) fn end(&self, reason: EndReason) {
+        if let Sink::Stream(queue) = self {
+            queue.end(reason);
+        }
+    }
 }
 
 /// One command that messages come in for.
@@ -48,6 +60,12 @@ pub(crate) struct Route {
     pub(crate) wanted_acks: AckType,
     /// It takes over the ids of another route once the server has accepted it (rule D10).
     pub(crate) replaces: bool,
+    /// What the messages of a bookmark subscription are logged in.
+    pub(crate) bookmarks: Option<Arc<dyn BookmarkStore>>,
+    /// It is over when the replay is done: a range with an end.
+    pub(crate) ends_with_replay: bool,
+    /// What the subscription manager is told once the server has accepted it.
+    pub(crate) tracked: Option<Box<TrackedSubscription>>,
     /// How far the subscription to a queue may go without acknowledging.
     pub(crate) backlog: Arc<Backlog>,
     progress: Mutex<Progress>,
@@ -57,6 +75,14 @@ pub(crate) struct Route {
 struct Progress {
     acks_to_come: AckType,
     group: Group,
+    /// Its command is waited for, and is sent again after a loss: which therefore does not end it.
+    is_retried: bool,
+    /// A loss has come while it was retried.
+    is_lost: bool,
+    /// Its owner has given it up.
+    is_given_up: bool,
+    /// The subscription manager has it.
+    is_tracked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +112,31 @@ pub(crate) struct RouteSpec {
     /// Those of the wanted acknowledgements that the command offers: only these are waited for.
     pub(crate) offered_acks: AckType,
     pub(crate) replaces: bool,
+    pub(crate) bookmarks: Option<Arc<dyn BookmarkStore>>,
+    pub(crate) ends_with_replay: bool,
+    pub(crate) tracked: Option<Box<TrackedSubscription>>,
+    /// A loss does not end it until [`Route::settle`] is called.
+    pub(crate) is_retried: bool,
+}
+
+impl RouteSpec {
+    /// A route without ids, for which nothing is done beyond routing.
+    pub(crate) fn new(kind: RouteKind, connection: u64) -> RouteSpec {
+        RouteSpec {
+            kind,
+            connection,
+            command_id: String::new(),
+            sub_id: String::new(),
+            query_id: String::new(),
+            wanted_acks: AckType::NONE,
+            offered_acks: AckType::NONE,
+            replaces: false,
+            bookmarks: None,
+            ends_with_replay: false,
+            tracked: None,
+            is_retried: false,
+        }
+    }
 }
 
 impl Route {
@@ -100,12 +151,63 @@ impl Route {
             query_id: spec.query_id,
             wanted_acks: spec.wanted_acks,
             replaces: spec.replaces,
+            bookmarks: spec.bookmarks,
+            ends_with_replay: spec.ends_with_replay,
+            tracked: spec.tracked,
             backlog: Arc::default(),
             progress: Mutex::new(Progress {
                 acks_to_come: spec.wanted_acks.without(not_offered),
                 group: Group::ToCome,
+                is_retried: spec.is_retried,
+                is_lost: false,
+                is_given_up: false,
+                is_tracked: false,
             }),
         }
+    }
+
+    /// The connection has ended. A command that is sent again keeps its stream.
+    pub(crate) fn end_by_loss(&self) {
+        let mut progress = self.progress.lock();
+        progress.is_lost = true;
+        let ends = !progress.is_retried;
+        drop(progress);
+        if ends {
+            self.end(EndReason::Disconnected);
+        }
+    }
+
+    /// Its command is not sent again: the server has accepted it. From now on a loss ends it; one
+    /// that came in between does so here.
+    pub(crate) fn settle(&self) {
+        let mut progress = self.progress.lock();
+        progress.is_retried = false;
+        let is_lost = progress.is_lost;
+        drop(progress);
+        if is_lost {
+            self.end(EndReason::Disconnected);
+        }
+    }
+
+    /// The receive thread is about to tell the subscription manager of it; false if there is no
+    /// need, or no sense any more.
+    pub(crate) fn begin_tracking(&self) -> bool {
+        let mut progress = self.progress.lock();
+        let begins = !progress.is_given_up && !progress.is_tracked;
+        progress.is_tracked |= begins;
+        begins
+    }
+
+    /// True if its owner has given it up since [`Route::begin_tracking`].
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.progress.lock().is_given_up
+    }
+
+    /// Its owner has given it up; true if the subscription manager has it, or is about to.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut progress = self.progress.lock();
+        progress.is_given_up = true;
+        progress.is_tracked
     }
 
     /// True if the query of this route has not delivered its last record.
@@ -159,9 +261,7 @@ impl Route {
 
     /// Ends the stream, if there is one.
     pub(crate) fn end(&self, reason: EndReason) {
-        if let Sink::Stream(queue) = &self.sink {
-            queue.end(reason);
-        }
+        self.sink.end(reason);
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {

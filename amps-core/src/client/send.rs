@@ -10,8 +10,10 @@ use super::filter::Filter;
 use super::outbox::{Outbox, Turn};
 use super::shared::Shared;
 use super::stats::Traffic;
+use super::stored::Standing;
 use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::{MAX_FRAME, frames_in};
+use crate::store::PublishStore;
 use crate::transport::Transport;
 use log::warn;
 use parking_lot::MutexGuard;
@@ -53,6 +55,10 @@ pub(crate) struct Wire {
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
+    /// What is published goes through it first.
+    pub(crate) store: Option<Arc<dyn PublishStore>>,
+    /// Where what is stored goes.
+    pub(crate) standing: Standing,
 }
 
 /// What happened under the send lock and nobody was told of yet.
@@ -298,23 +304,51 @@ impl Shared {
     ) -> Result<()> {
         wire.turn_to(connection);
         let start = wire.batch.frames.len();
+        self.join_batch(wire, connection, payload, encode)
+            .map_err(|error| {
+                // Its caller hears of this one; of the others the exception listener does.
+                wire.take_back(start);
+                broken(connection, error, &context)
+            })
+    }
+
+    /// The same for a publish that the store has: whatever becomes of the batch, it is not lost.
+    pub(crate) fn collect_stored(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        wire.turn_to(connection);
+        wire.batch.stored += 1;
+        if let Err(error) = self.join_batch(wire, connection, payload, encode) {
+            connection.broken_by(error);
+        }
+    }
+
+    fn join_batch(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<()> {
+        let start = wire.batch.frames.len();
         encode(&mut wire.batch.frames);
         wire.batch.frames.extend_from_slice(payload);
         wire.filter_batch(start);
         wire.batch.publishes += 1;
         wire.traffic.frames_sent.add(1);
-        if !wire.batch.is_full() {
-            self.time_batch(&mut wire.batch);
-            return Ok(());
+        if wire.batch.is_full() {
+            return wire.write_batch(connection, &self.outbox);
         }
-        wire.write_batch(connection, &self.outbox).map_err(|error| {
-            // Its caller hears of this one; of the others the exception listener does.
-            wire.take_back(start);
-            broken(connection, error, &context)
-        })
+        self.time_batch(&mut wire.batch);
+        Ok(())
     }
 
-    fn write_frame(
+    #[inline]
+    pub(crate) fn write_frame(
         &self,
         wire: &mut Wire,
         connection: &Connection,
@@ -343,6 +377,32 @@ impl Shared {
         let written = wire
             .write_batch(connection, &self.outbox)
             .and_then(|()| wire.write(&*connection.transport, rest));
+        written.map_err(|error| broken(connection, error, &context))
+    }
+
+    /// Writes frames that are encoded already, after everything that waits to be written.
+    pub(crate) fn write_frames(
+        &self,
+        wire: &mut Wire,
+        connection: &Connection,
+        frames: &[u8],
+        context: impl Fn() -> ErrorContext,
+    ) -> Result<()> {
+        let mut filtered = Vec::new();
+        let frames = match &wire.filter {
+            None => frames,
+            Some(filter) => {
+                filtered.extend_from_slice(frames);
+                filter.outgoing(&mut filtered, 0, &mut wire.news.failures);
+                &filtered
+            }
+        };
+        let written = wire.write_batch(connection, &self.outbox).and_then(|()| {
+            connection.transport.write_all(frames, b"")?;
+            wire.traffic.frames_sent.add(frames_in(frames).count());
+            wire.traffic.bytes_sent.add(frames.len());
+            Ok(())
+        });
         written.map_err(|error| broken(connection, error, &context))
     }
 

@@ -5,12 +5,18 @@ use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
 use super::filter::FilterSlot;
+use super::flush::Persisted;
+use super::gate::Drivers;
 use super::heartbeat::Heartbeat;
 use super::outbox::{Outbox, Turn};
 use super::pending::Pending;
+use super::recover::Deferred;
+use super::retry::Retries;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
 use super::stats::Traffic;
+use super::stores::Stores;
+use super::supervise::Supervisor;
 use super::timer::Timer;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
@@ -20,7 +26,7 @@ use crate::transport::{DialGuard, DialSettings, PreflightHeaders};
 use crate::version::VersionInfo;
 use crate::waits::Waits;
 use log::debug;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -42,6 +48,14 @@ pub(crate) struct Shared {
     pub(crate) waits: Waits,
     pub(crate) acks: Acks,
     pub(crate) callbacks: Callbacks,
+    pub(crate) stores: Mutex<Stores>,
+    /// Told whenever something is persisted, or the connection ends.
+    pub(crate) persisted: Persisted,
+    /// Opened, with the state, when nobody drives a recovery any more.
+    pub(crate) gate: Condvar,
+    pub(crate) retries: Retries,
+    pub(crate) deferred: Deferred,
+    pub(crate) supervisor: Mutex<Option<Arc<dyn Supervisor>>>,
     pub(crate) timer: Timer,
     pub(crate) traffic: Arc<Traffic>,
     /// For the receive thread; the send lock has its own.
@@ -57,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) logon_correlation_data: String,
     pub(crate) default_max_depth: usize,
     pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) retry_on_disconnect: bool,
 }
 
 /// The connection and what is known of its server. Held for moments only, never while anything
@@ -75,6 +90,12 @@ pub(crate) struct State {
     /// Some thread is telling them.
     announcing: bool,
     pub(crate) session: Option<Session>,
+    /// Who is making a lost connection good.
+    pub(crate) drivers: Drivers,
+    /// The recovery that a supervisor has under way, by its number.
+    pub(crate) recovery: Option<u64>,
+    /// How many of those were begun.
+    pub(crate) recoveries: u64,
     pub(crate) last_uri: Option<String>,
 }
 
@@ -121,12 +142,13 @@ impl Shared {
             settings: Mutex::new(Settings {
                 dial: DialSettings {
                     timeout: Duration::from_secs(10),
-                    tls: TlsConfig::new(),
+                    tls: TlsConfig::of_the_process(),
                     preflight: PreflightHeaders::default(),
                 },
                 logon_correlation_data: String::new(),
                 default_max_depth: 0,
                 heartbeat: None,
+                retry_on_disconnect: false,
             }),
             state: Mutex::default(),
             wire: Mutex::new(wire),
@@ -136,6 +158,12 @@ impl Shared {
             waits: Waits::default(),
             acks: Acks::default(),
             callbacks: Callbacks::default(),
+            stores: Mutex::default(),
+            persisted: Persisted::default(),
+            gate: Condvar::new(),
+            retries: Retries::default(),
+            deferred: Deferred::default(),
+            supervisor: Mutex::default(),
             timer: Timer::default(),
             traffic,
             filter: FilterSlot::default(),

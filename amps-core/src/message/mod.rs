@@ -4,6 +4,7 @@ mod acking;
 mod chunk;
 mod fields;
 mod owned;
+mod walk;
 
 pub(crate) use acking::Settling;
 pub(crate) use chunk::{Origin, Reader};
@@ -12,9 +13,7 @@ use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::fields::Fields;
-use crate::protocol::{
-    Field, FieldKind, Header, ParseError, Scanner, Span, Status, find_field, list_items, parse_u64,
-};
+use crate::protocol::{Field, Header, ParseError, Span, Status, find_field, list_items, parse_u64};
 use crate::reason;
 use bytes::Bytes;
 use chunk::Chunk;
@@ -274,10 +273,12 @@ impl Message {
     #[inline]
     pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
         self.header.sub_id = sub_id;
+        self.bookmark_seq_no = 0;
     }
 
     /// The same for a message whose fields are decoded.
     pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
+        self.bookmark_seq_no = 0;
         if let Some(decoded) = &mut self.decoded {
             decoded.set_text(Field::SubId, sub_id);
         }
@@ -343,35 +344,6 @@ impl Message {
         match &self.decoded {
             Some(decoded) => decoded.number(field),
             None => self.find(field).and_then(parse_u64),
-        }
-    }
-
-    /// Every field of the header in one walk, as text or as a number; a field that comes twice
-    /// counts the second time. A record of a batch inherits those of its batch.
-    pub(crate) fn each_field<'m>(&'m self, mut each: impl FnMut(Field, &'m [u8], u64)) {
-        if let Some(decoded) = &self.decoded {
-            for &field in Field::ALL {
-                let text = decoded.text(field).unwrap_or_default();
-                each(field, text.as_bytes(), decoded.number(field).unwrap_or(0));
-            }
-            return;
-        }
-        for header in [self.outer, self.header.span] {
-            // A header that is not there ends at once; others were read before without an error.
-            let Ok(mut scanner) = Scanner::new(&self.frame()[..header.end()], header.start())
-            else {
-                continue;
-            };
-            while let Ok(Some(raw)) = scanner.next_field() {
-                if let Some(field) = Field::from_key(raw.key) {
-                    let value = raw.value.of(self.frame());
-                    let number = match field.kind() {
-                        FieldKind::Number => parse_u64(value).unwrap_or(0),
-                        FieldKind::Text => 0,
-                    };
-                    each(field, value, number);
-                }
-            }
         }
     }
 

@@ -18,6 +18,7 @@ const MAX_BACKLOG: usize = 1 << 20;
 pub(super) struct NonBlocking {
     socket: Arc<TcpStream>,
     backlog: Vec<u8>,
+    sent: u64,
     ended: bool,
 }
 
@@ -27,6 +28,7 @@ impl NonBlocking {
         NonBlocking {
             socket,
             backlog: Vec::new(),
+            sent: 0,
             ended: false,
         }
     }
@@ -34,6 +36,11 @@ impl NonBlocking {
     /// The peer has closed its side.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// How many bytes the socket has taken: it grows while the peer reads, however slowly.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// What to wait for when the session can do nothing without input.
@@ -52,7 +59,7 @@ impl NonBlocking {
             if written == self.backlog.len() {
                 break Ok(true);
             }
-            match (&*self.socket).write(&self.backlog[written..]) {
+            match send(&self.socket, &self.backlog[written..], &mut self.sent) {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -68,6 +75,13 @@ impl NonBlocking {
     }
 }
 
+/// Writes and counts.
+fn send(mut socket: &TcpStream, bytes: &[u8], sent: &mut u64) -> io::Result<usize> {
+    let count = socket.write(bytes)?;
+    *sent += count as u64;
+    Ok(count)
+}
+
 impl Read for NonBlocking {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = (&*self.socket).read(buffer);
@@ -81,7 +95,7 @@ impl Read for NonBlocking {
 impl Write for NonBlocking {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.flush_backlog()? {
-            match (&*self.socket).write(bytes) {
+            match send(&self.socket, bytes, &mut self.sent) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return written,
             }

@@ -61,7 +61,11 @@ where
     #[cfg(unix)]
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         use rustix::net::{SendFlags, send};
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        #[allow(unused_mut, reason = "not on every system")]
+        let mut flags = SendFlags::DONTWAIT;
+        // Where there is no such flag, the socket was made with an option that does the same.
+        #[cfg(not(target_vendor = "apple"))]
+        flags.insert(SendFlags::NOSIGNAL);
         Ok(send(&*SockRef::from(&self.stream), bytes, flags)?)
     }
 

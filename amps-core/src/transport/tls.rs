@@ -185,23 +185,29 @@ impl Transport for TlsTransport {
     }
 
     fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()> {
-        let mut stuck_since = None;
+        // How much was sent when this began to wait, and since when it waits.
+        let mut stuck = None;
         for mut bytes in [header, payload] {
             while !bytes.is_empty() {
                 // The lock is let go of after each record, so that the reader gets its turn.
-                let attempt = self.session.lock().try_write(bytes)?;
-                match attempt {
+                let (attempt, sent) = {
+                    let mut session = self.session.lock();
+                    (session.try_write(bytes)?, session.stream.get_ref().sent())
+                };
+                let interest = match attempt {
                     Ok(count) => {
                         bytes = &bytes[count..];
-                        stuck_since = None;
+                        continue;
                     }
-                    Err(interest) => {
-                        let since = *stuck_since.get_or_insert_with(Instant::now);
-                        if let Err(error) = self.wait_to_write(interest, since) {
-                            self.session.lock().broken = true;
-                            return Err(error);
-                        }
-                    }
+                    Err(interest) => interest,
+                };
+                let since = match stuck {
+                    Some((then, since)) if then == sent => since,
+                    _ => stuck.insert((sent, Instant::now())).1,
+                };
+                if let Err(error) = self.wait_to_write(interest, since) {
+                    self.session.lock().broken = true;
+                    return Err(error);
                 }
             }
         }

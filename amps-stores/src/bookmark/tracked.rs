@@ -84,11 +84,23 @@ impl<K: Keeper> Tracked<K> {
         keeper.rewrite(all)
     }
 
-    /// Where the subscription resumes, for one who does not enter it there.
+    /// Where the subscription resumes, for somebody who does not enter it there.
     pub(super) fn resume_point(&self, sub_id: &str) -> String {
         let state = self.state.lock();
         let point = state.all.named(sub_id).map(|sub| sub.state.resume_point());
         point.unwrap_or_else(|| bookmark::EPOCH.to_string())
+    }
+
+    /// Has a subscription resume at a point that was kept elsewhere.
+    pub(super) fn restore(&self, sub_id: &str, point: &str) -> Result<Moved> {
+        let mut state = self.state.lock();
+        let index = state.known(sub_id).index;
+        let entered = Event::Entered {
+            point,
+            now: false,
+            anew: false,
+        };
+        state.change(index, &entered)
     }
 
     pub(super) fn log(&self, sub_id: &str, bookmark: &str) -> Result<(Logged, Moved)> {

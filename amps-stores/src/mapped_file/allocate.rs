@@ -35,7 +35,7 @@ fn allocate_at_once(_: &File, _: u64, _: u64) -> io::Result<bool> {
 }
 
 pub(super) fn write_zeros(mut file: &File, from: u64, to: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     file.seek(SeekFrom::Start(from))?;
     let mut left = to - from;
     while left > 0 {

@@ -51,6 +51,17 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Ends the lock, also where a process that is just being started still has a copy of the open file:
+/// without this, who opens the file at once may find it locked.
+#[cfg(unix)]
+pub(super) fn unlock(file: &File) {
+    // If it cannot be, the lock ends with the last copy.
+    let _ = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
+}
+
+#[cfg(not(unix))]
+pub(super) fn unlock(_: &File) {}
+
 #[cfg(not(unix))]
 pub(super) fn try_lock(_: &File) -> io::Result<bool> {
     Ok(true)

@@ -43,6 +43,18 @@ fn a_second_opener_is_refused_while_the_first_lives_also_in_the_same_process() {
     assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"content");
 }
 
+#[cfg(unix)]
+#[test]
+fn the_lock_ends_with_the_store_also_while_a_process_that_is_being_started_has_the_file() {
+    let (_directory, path) = place();
+    let first = made(&path, b"content");
+    // As between fork and exec.
+    let copy = first.file.try_clone().unwrap();
+    drop(first);
+    assert_eq!(MappedFile::open(&path).unwrap().bytes(), b"content");
+    drop(copy);
+}
+
 #[test]
 fn the_lock_goes_on_through_a_replacement_and_the_old_content_stays_if_it_fails() {
     let (_directory, path) = place();

@@ -109,8 +109,18 @@ impl FileLog {
         }
     }
 
-    /// Syncs what no append syncs, if the policy is to sync always.
-    pub(super) fn sync_change(&mut self) -> Result<()> {
+    /// Syncs a change of the header that a loss of power must not undo, unless the policy is never
+    /// to sync: messages that were sent would count as never sent, and be sent twice.
+    pub(super) fn sync_header_if_asked(&mut self) -> Result<()> {
+        if self.policy == SyncPolicy::Never {
+            return Ok(());
+        }
+        self.check()?;
+        self.log.sync_header().inspect_err(|_| self.broken = true)
+    }
+
+    /// Syncs, if the policy is to sync always.
+    pub(super) fn sync_always_if_asked(&mut self) -> Result<()> {
         match self.policy {
             SyncPolicy::EveryAppend => self.sync(),
             _ => Ok(()),

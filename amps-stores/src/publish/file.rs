@@ -55,7 +55,7 @@ impl FilePublishStore {
     pub fn open(path: impl AsRef<Path>, options: FileStoreOptions) -> Result<Self> {
         let (mut log, report) = FileLog::open(path.as_ref(), &options)?;
         log.log.begin_at(options.now());
-        log.sync_change()?;
+        log.sync_header_if_asked()?;
         let shared = Shared::new(log);
         Ok(FilePublishStore { shared, report })
     }
@@ -101,7 +101,7 @@ impl Backlog for FileLog {
 
     fn discard_one(&mut self, number: u64) -> Result<bool> {
         let found = self.log.discard_one(number)?;
-        self.sync_change()?;
+        self.sync_always_if_asked()?;
         Ok(found)
     }
 
@@ -125,10 +125,6 @@ impl Backlog for FileLog {
         self.log.highest()
     }
 
-    fn last(&self) -> u64 {
-        self.log.last()
-    }
-
     fn last_persisted(&self) -> u64 {
         self.log.last_persisted()
     }
@@ -139,12 +135,12 @@ impl Backlog for FileLog {
 
     fn set_offline(&mut self) -> Result<()> {
         Backlog::set_offline(&mut self.log)?;
-        self.sync_change()
+        self.sync_header_if_asked()
     }
 
     fn set_online(&mut self) -> Result<()> {
         Backlog::set_online(&mut self.log)?;
-        self.sync_change()
+        self.sync_header_if_asked()
     }
 
     fn lowest_offline(&self) -> Result<u64> {
@@ -153,7 +149,7 @@ impl Backlog for FileLog {
 
     fn renumber(&mut self, from: u64, add: u64) -> Result<()> {
         self.log.renumber(from, add)?;
-        self.sync_change()
+        self.sync_header_if_asked()
     }
 
     fn raise_to(&mut self, number: u64) {

@@ -138,7 +138,7 @@ impl Header {
         let chain = header.last_ordinal.wrapping_sub(header.first_ordinal);
         if header.step_count > MAX_STEPS
             || !(MIN_SEGMENT..=MAX_SEGMENT).contains(&size)
-            || size % MIN_SEGMENT != 0
+            || !size.is_multiple_of(MIN_SEGMENT)
             || header.first_ordinal == 0
             || chain.wrapping_add(1) > u64::from(header.segments)
         {

@@ -12,10 +12,13 @@
 mod backing;
 mod file;
 mod format;
+mod hybrid;
 mod log;
 mod memory;
 mod numbers;
 mod options;
+#[cfg(test)]
+mod power;
 mod recover;
 mod region;
 mod resize;
@@ -23,5 +26,6 @@ mod shared;
 
 pub use backing::SalvageReport;
 pub use file::FilePublishStore;
+pub use hybrid::HybridPublishStore;
 pub use memory::MemoryPublishStore;
 pub use options::{FileStoreOptions, SyncPolicy};

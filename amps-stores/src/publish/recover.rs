@@ -194,8 +194,10 @@ fn scan<D: Disk>(region: &DiskRegion<D>, header: &Header) -> Found {
         damage: None,
         later: Vec::new(),
     };
+    let mut missing = false;
     for ordinal in header.first_ordinal..=header.last_ordinal {
         let Some((place, segment)) = segments.get(&ordinal) else {
+            missing = true;
             let damage = Damage {
                 offset: found.end(region),
                 what: format!("segment {ordinal} of the chain, behind what ends"),
@@ -219,6 +221,13 @@ fn scan<D: Disk>(region: &DiskRegion<D>, header: &Header) -> Found {
             continue;
         }
         found.read_segment(region, header, *place);
+    }
+    if missing {
+        // Its records are somewhere, if it is only its header that is damaged.
+        let known = segments.values().map(|(place, _)| *place);
+        for place in unknown(region.segments(), known) {
+            found.search(region, header, place, 0);
+        }
     }
     if found.damage.is_none() && found.prev < header.synced_up_to {
         let damage = Damage {
@@ -252,6 +261,25 @@ fn segments<D: Disk>(
         }
     }
     segments
+}
+
+/// The runs of segments that are not among these.
+fn unknown(segments: u32, known: impl Iterator<Item = Place>) -> Vec<Place> {
+    let mut known: Vec<_> = known.collect();
+    known.push(Place {
+        start: segments,
+        span: 0,
+    });
+    known.sort_unstable_by_key(|place| place.start);
+    let mut start = 0;
+    let mut runs = Vec::new();
+    for place in known {
+        if let Some(span) = place.start.checked_sub(start).filter(|span| *span > 0) {
+            runs.push(Place { start, span });
+        }
+        start = start.max(place.start + place.span);
+    }
+    runs
 }
 
 impl Found {
@@ -338,22 +366,24 @@ pub(super) fn records(bytes: &[u8], file_id: u64) -> impl Iterator<Item = (usize
 
 /// Clears what was cut, so that it is not found again; true if there was anything.
 fn wipe<D: Disk>(region: &mut DiskRegion<D>, header: &Header, found: &Found) -> bool {
-    let mut wiped = false;
-    if let Some(tail) = found.chain.back().filter(|_| found.damage.is_some()) {
-        region.bytes_mut(tail.place)[tail.end..].fill(0);
-        wiped = true;
+    let chain = found.chain.iter().map(|segment| segment.place);
+    let outside = unknown(region.segments(), chain);
+    if found.damage.is_some() {
+        if let Some(tail) = found.chain.back() {
+            region.bytes_mut(tail.place)[tail.end..].fill(0);
+        }
+        for place in outside {
+            region.bytes_mut(place).fill(0);
+        }
+        return true;
     }
-    // Segments behind the chain: cut, or linked by a process that died before it said so.
-    for start in 0..region.segments() {
+    // A segment that was linked by a process that died before it said so in the header.
+    let mut wiped = false;
+    let outside = outside.into_iter();
+    for start in outside.flat_map(|run| run.start..run.start + run.span) {
         let place = Place { start, span: 1 };
         let segment = SegmentHeader::decode(region.bytes(place));
-        let inside = |segment: &Segment| {
-            let Place { start: first, span } = segment.place;
-            (first..first + span).contains(&start)
-        };
-        if segment.is_some_and(|segment| segment.ordinal > header.last_ordinal)
-            && !found.chain.iter().any(inside)
-        {
+        if segment.is_some_and(|segment| segment.ordinal > header.last_ordinal) {
             region.bytes_mut(place)[..SEGMENT_HEADER_LEN].fill(0);
             wiped = true;
         }

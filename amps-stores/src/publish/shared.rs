@@ -40,7 +40,6 @@ pub(super) trait Backlog: Send {
     fn count(&self) -> usize;
     fn lowest(&self) -> u64;
     fn highest(&self) -> u64;
-    fn last(&self) -> u64;
     fn last_persisted(&self) -> u64;
     /// Called when somebody begins to wait for a flush.
     fn flush(&mut self) -> Result<()>;
@@ -105,10 +104,6 @@ impl<R: Region> Backlog for Log<R> {
         Log::highest(self)
     }
 
-    fn last(&self) -> u64 {
-        Log::last(self)
-    }
-
     fn last_persisted(&self) -> u64 {
         self.header.last_persisted
     }
@@ -118,7 +113,8 @@ impl<R: Region> Backlog for Log<R> {
     }
 
     fn set_offline(&mut self) -> Result<()> {
-        Log::set_offline(self);
+        let next = Log::last(self).saturating_add(1);
+        Log::set_offline(self, next);
         Ok(())
     }
 

@@ -6,7 +6,16 @@
     reason = "tests fail by panicking"
 )]
 
+mod bounds;
+#[cfg(unix)]
+mod child;
+#[cfg(unix)]
+mod disk_full;
+mod files;
+#[cfg(unix)]
+mod kill;
 mod model;
+mod recovery;
 mod resume;
 mod rules;
 mod support;

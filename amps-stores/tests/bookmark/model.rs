@@ -6,9 +6,9 @@
 //! is never delivered. All stores that know everything say the same, whether they were restarted,
 //! pruned, or neither.
 //!
-//! One exception is documented, and the model knows it exactly: a message of a publisher that had
-//! nothing in the discarded prefix when the entry point became a place in one server's log may come
-//! before that place in the log of the other server.
+//! One exception is documented, and the model knows it exactly: of a publisher that had not been
+//! seen when the entry point became a place in one server's log, the first messages may come before
+//! that place in the log of the other server.
 
 use crate::support::{Kind, SUB};
 use amps_core::{BookmarkStore, Logged, bookmark};
@@ -92,8 +92,10 @@ fn world(same: bool) -> impl Strategy<Value = World> {
                     own.copied().collect::<std::collections::VecDeque<_>>()
                 });
                 made.clear();
+                // Half of the chunks have one publisher first, then the other.
+                let blocks = chunk[0].1.then_some(chunk[chunk.len() - 1].1);
                 for (_, coin) in &chunk {
-                    let first = usize::from(*coin);
+                    let first = usize::from(blocks.unwrap_or(*coin));
                     let next = queues[first].pop_front();
                     made.extend(next.or_else(|| queues[1 - first].pop_front()));
                 }
@@ -216,9 +218,10 @@ impl Model {
         &self.arrived[..length.count()]
     }
 
+    /// Nothing but that place protects those that were not seen before.
     fn entry_point_is_a_place(&mut self) {
         for publisher in 0..2 {
-            if !self.prefix().iter().any(|message| message.0 == publisher) {
+            if !self.arrived.iter().any(|message| message.0 == publisher) {
                 self.unprotected[publisher] = true;
             }
         }
@@ -414,9 +417,9 @@ fn run(world: World, kinds: &[Kind], entry: Entry, ops: &[Op]) {
 
 fn entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
-        Just(Entry::Epoch),
-        Just(Entry::Now),
-        (0..40usize).prop_map(Entry::After),
+        3 => Just(Entry::Epoch),
+        1 => Just(Entry::Now),
+        1 => (0..40usize).prop_map(Entry::After),
     ]
 }
 

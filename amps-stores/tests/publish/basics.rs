@@ -1,7 +1,7 @@
 //! What all publish stores do alike: numbers, discarding, replay, waiting, growth.
 
 use crate::support::*;
-use amps_core::{CommandType, Error, OutgoingCommand, PublishStore};
+use amps_core::{CommandType, Error, OutgoingCommand};
 use amps_stores::MemoryPublishStore;
 use parking_lot::Mutex;
 use std::ops::ControlFlow;

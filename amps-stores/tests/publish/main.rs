@@ -7,5 +7,14 @@
 )]
 
 mod basics;
+mod bounds;
+mod damage;
+#[cfg(unix)]
+mod full_disk;
+mod hybrid;
+#[cfg(unix)]
+mod kill;
 mod model;
+mod numbers;
+mod properties;
 mod support;

@@ -1,13 +1,11 @@
-//! Random operations against a model that is too simple to be wrong.
+//! A publish store that is too simple to be wrong, and the operations it is compared by.
 
 use crate::support::*;
 use amps_core::PublishStore;
-use amps_stores::{FilePublishStore, MemoryPublishStore};
-use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Store(u8, usize),
     DiscardUpTo(usize),
     DiscardBeyond(u64),
@@ -15,32 +13,42 @@ enum Step {
     Offline,
     Online,
     Renumber(u64),
-    Reopen,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => (any::<u8>(), 0..700_usize).prop_map(|(byte, len)| Step::Store(byte, len)),
-        1 => (any::<u8>(), 3000..15_000_usize).prop_map(|(byte, len)| Step::Store(byte, len)),
-        2 => (0..40_usize).prop_map(Step::DiscardUpTo),
-        1 => (0..20_u64).prop_map(Step::DiscardBeyond),
-        2 => (0..40_usize).prop_map(Step::DiscardOne),
-        1 => Just(Step::Offline),
-        1 => Just(Step::Online),
-        1 => (0..60_u64).prop_map(Step::Renumber),
-        2 => Just(Step::Reopen),
-    ]
-}
-
-#[derive(Default)]
-struct Model {
-    live: BTreeMap<u64, Vec<u8>>,
-    last: u64,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model {
+    pub(crate) live: BTreeMap<u64, Vec<u8>>,
+    /// The highest number that was given or skipped.
+    pub(crate) last: u64,
+    /// The number of the last message that was ever stored.
+    last_stored: u64,
     persisted: u64,
     offline_from: Option<u64>,
 }
 
 impl Model {
+    /// A store that was just opened and is empty.
+    pub(crate) fn new() -> Model {
+        Model {
+            last: NOW - 1,
+            offline_from: Some(NOW),
+            ..Model::default()
+        }
+    }
+
+    /// A store that was just opened, and in which the last number is that of the last message.
+    pub(crate) fn of(store: &dyn PublishStore) -> Model {
+        let last = store.highest_unpersisted();
+        let offline = store.lowest_offline();
+        Model {
+            live: content(store).into_iter().collect(),
+            last,
+            last_stored: last,
+            persisted: store.last_persisted(),
+            offline_from: Some(if offline == 0 { last + 1 } else { offline }),
+        }
+    }
+
     /// The number of the message at this place.
     fn nth(&self, index: usize) -> Option<u64> {
         self.live.keys().nth(index).copied()
@@ -48,10 +56,8 @@ impl Model {
 
     fn lowest_offline(&self) -> u64 {
         let from = self.offline_from.unwrap_or(u64::MAX);
-        self.live
-            .range(from..)
-            .next()
-            .map_or(0, |(number, _)| *number)
+        let mut offline = self.live.range(from..);
+        offline.next().map_or(0, |(number, _)| *number)
     }
 
     fn discard_up_to(&mut self, number: u64) {
@@ -62,7 +68,7 @@ impl Model {
         }
     }
 
-    fn set_offline(&mut self) {
+    pub(crate) fn set_offline(&mut self) {
         self.offline_from.get_or_insert(self.last + 1);
     }
 
@@ -74,105 +80,93 @@ impl Model {
         }
         let add = above + 1 - lowest;
         let offline = self.live.split_off(&lowest);
-        self.live.extend(
-            offline
-                .into_iter()
-                .map(|(number, data)| (number + add, data)),
-        );
+        let moved = offline.into_iter();
+        self.live
+            .extend(moved.map(|(number, data)| (number + add, data)));
         self.offline_from = Some(lowest + add);
-        self.last = self.last.max(*self.live.keys().last().unwrap());
+        self.last_stored += add;
+        self.last = self.last.max(self.last_stored);
     }
 
-    fn check(&self, store: &dyn PublishStore) {
-        let expected: Vec<_> = self.live.clone().into_iter().collect();
-        assert_eq!(content(store), expected);
-        assert_eq!(store.unpersisted_count(), self.live.len());
-        assert_eq!(store.lowest_unpersisted(), self.nth(0).unwrap_or(0));
-        let highest = self.live.keys().last().copied().unwrap_or(0);
-        assert_eq!(store.highest_unpersisted(), highest);
-        assert_eq!(store.last_persisted(), self.persisted);
-        assert_eq!(store.lowest_offline(), self.lowest_offline());
-        if let Some(middle) = self.nth(self.live.len() / 2) {
-            let after: Vec<_> = self.live.range(middle + 1..).collect();
-            let shown = content_after(store, middle).unwrap();
-            assert_eq!(shown.len(), after.len());
-        }
-    }
-}
-
-fn run<S: PublishStore>(mut store: S, steps: Vec<Step>, reopen: impl Fn(S) -> S) {
-    let mut model = Model {
-        last: NOW - 1,
-        ..Model::default()
-    };
-    model.set_offline();
-    for step in steps {
-        match step {
+    /// Does a step without a store; false if a store may refuse it.
+    pub(crate) fn imagine(&mut self, step: &Step) {
+        match *step {
             Step::Store(byte, len) => {
-                let data = vec![byte; len];
-                let number = put(&store, &data);
-                assert!(number > model.last, "{number} after {}", model.last);
-                model.last = number;
-                model.live.insert(number, data);
+                self.last += 1;
+                self.last_stored = self.last;
+                self.live.insert(self.last, vec![byte; len]);
             }
-            Step::DiscardUpTo(index) => {
-                let number = model.nth(index).unwrap_or(model.last);
-                store.discard_up_to(number).unwrap();
-                model.discard_up_to(number);
-            }
-            Step::DiscardBeyond(more) => {
-                store.discard_up_to(model.last + more).unwrap();
-                model.discard_up_to(model.last + more);
-            }
+            Step::DiscardUpTo(index) => self.discard_up_to(self.up_to(index)),
+            Step::DiscardBeyond(more) => self.discard_up_to(self.last + more),
             Step::DiscardOne(index) => {
-                let number = model.nth(index).unwrap_or(model.last + 1);
-                let there = model.live.remove(&number).is_some();
-                assert_eq!(store.discard_one(number).unwrap(), there);
+                self.live.remove(&self.one(index));
             }
-            Step::Offline => {
-                store.set_offline().unwrap();
-                model.set_offline();
-            }
-            Step::Online => {
-                store.set_online().unwrap();
-                model.offline_from = None;
-            }
-            Step::Renumber(more) => {
-                let above = model.lowest_offline().max(model.persisted) + more;
-                match store.renumber_offline(above) {
-                    Ok(()) => model.renumber(above),
-                    Err(error) => assert!(error.to_string().contains("too often"), "{error}"),
-                }
-            }
-            Step::Reopen => {
-                store = reopen(store);
-                model.set_offline();
-            }
+            Step::Offline => self.set_offline(),
+            Step::Online => self.offline_from = None,
+            Step::Renumber(more) => self.renumber(self.above(more)),
         }
-        model.check(&store);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_memory_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {
-        run(MemoryPublishStore::with_clock(1, clock), steps, |store| {
-            // It has no file; a loss of the connection is the nearest thing.
-            store.set_offline().unwrap();
-            store
-        });
     }
 
-    #[test]
-    fn k13_a_file_store_does_what_the_model_does_also_when_it_is_opened_anew(
-        steps in prop::collection::vec(step(), 1..120),
-    ) {
-        let place = place();
-        run(open(&place.path), steps, |store: FilePublishStore| {
-            drop(store);
-            open(&place.path)
-        });
+    fn up_to(&self, index: usize) -> u64 {
+        self.nth(index).unwrap_or(self.last)
+    }
+
+    fn one(&self, index: usize) -> u64 {
+        self.nth(index).unwrap_or(self.last + 1)
+    }
+
+    fn above(&self, more: u64) -> u64 {
+        self.lowest_offline().max(self.persisted) + more
+    }
+
+    /// Does a step with a store, too.
+    pub(crate) fn apply(&mut self, step: &Step, store: &dyn PublishStore) {
+        match *step {
+            Step::Store(byte, len) => {
+                let number = put(store, &vec![byte; len]);
+                assert!(number > self.last, "{number} after {}", self.last);
+            }
+            Step::DiscardUpTo(index) => store.discard_up_to(self.up_to(index)).unwrap(),
+            Step::DiscardBeyond(more) => store.discard_up_to(self.last + more).unwrap(),
+            Step::DiscardOne(index) => {
+                let there = self.live.contains_key(&self.one(index));
+                assert_eq!(store.discard_one(self.one(index)).unwrap(), there);
+            }
+            Step::Offline => store.set_offline().unwrap(),
+            Step::Online => store.set_online().unwrap(),
+            Step::Renumber(more) => store.renumber_offline(self.above(more)).unwrap(),
+        }
+        self.imagine(step);
+    }
+
+    /// Why a store is not in this state; none if it is.
+    pub(crate) fn differs(&self, store: &dyn PublishStore) -> Option<String> {
+        let highest = self.live.keys().last().copied().unwrap_or(0);
+        let told = [
+            store.unpersisted_count() as u64,
+            store.lowest_unpersisted(),
+            store.highest_unpersisted(),
+            store.last_persisted(),
+            store.lowest_offline(),
+        ];
+        let expected = [
+            self.live.len() as u64,
+            self.nth(0).unwrap_or(0),
+            highest,
+            self.persisted,
+            self.lowest_offline(),
+        ];
+        if told != expected {
+            return Some(format!("it tells {told:?} instead of {expected:?}"));
+        }
+        let stored = content(store);
+        if !stored.iter().map(|(n, data)| (n, data)).eq(&self.live) {
+            let stored: Vec<_> = stored.iter().map(|(n, data)| (n, data.len())).collect();
+            return Some(format!("its content is {stored:?}"));
+        }
+        let middle = self.nth(self.live.len() / 2)?;
+        let after = content_after(store, middle).unwrap().len();
+        (after != self.live.range(middle + 1..).count())
+            .then(|| format!("{after} messages after {middle}"))
     }
 }

@@ -45,8 +45,75 @@ impl Builder {
 
     /// A queue over one topic or several. A topic that keeps records must have another name than
     /// the queue.
+    ///
+    /// The topics are kept in the transaction log; see [`Builder::logged_topic`] for what that
+    /// changes for publishers.
     pub fn queue(mut self, queue: QueueConfig) -> Builder {
         self.settings.queues.push(queue);
+        self
+    }
+
+    /// Keeps a topic in the transaction log: what is published to it and deleted from it, in the
+    /// order in which it happened, for subscriptions that begin in the past. The name may be a
+    /// pattern, as in a subscription; messages of any message type are logged.
+    ///
+    /// With a transaction log, and that means with any logged topic:
+    /// - A message whose sequence number is not above the highest of its publisher, who is known
+    ///   by the client name, is a duplicate: it is dropped and acknowledged.
+    /// - A logon is told the last sequence number that is persisted.
+    /// - Persisted acknowledgements are conflated, over 10 ms unless [`Builder::conflate_acks`]
+    ///   says otherwise.
+    /// - Client names are unique unless [`Builder::unique_client_names`] says otherwise.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), amps_broker::BrokerError> {
+    /// let broker = amps_broker::Broker::builder()
+    ///     .sow_topic("orders", ["/id"])
+    ///     .logged_topic("orders")
+    ///     .logged_topic("^trades/")
+    ///     .start()?;
+    /// assert_eq!(broker.log_len(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn logged_topic(mut self, topic: impl Into<String>) -> Builder {
+        self.settings.logged.push(topic.into());
+        self
+    }
+
+    /// Keeps every topic in the transaction log; see [`Builder::logged_topic`].
+    pub fn log_every_topic(mut self) -> Builder {
+        self.settings.log_everything = true;
+        self
+    }
+
+    /// Keeps the transaction log and the records of all topics in a file: they are there again in
+    /// the next broker on that file, also if this one was killed. A broker begins it if it does
+    /// not exist.
+    ///
+    /// What was acknowledged as persisted is in the file: it is given to the system before it is
+    /// acknowledged, so that it survives the process, but not the machine. A write that the file
+    /// does not take, because the disk is full for example, is refused with `journal write failed`
+    /// and changes nothing; the broker goes on, and tries again with the next one.
+    ///
+    /// The file only grows. Everything in it is read into memory at the start. The topics may be
+    /// configured differently next time; what was logged stays logged.
+    pub fn journal(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.settings.journal = Some(file.into());
+        self
+    }
+
+    /// Refuses a bookmark on a subscription to a topic that is not logged, with `invalid topic`.
+    /// Unless this is set such a subscription is live, as if it had none. (AMPS documents both.)
+    pub fn refuse_bookmarks_without_log(mut self, refuse: bool) -> Builder {
+        self.settings.strict.bookmarks_need_a_log = refuse;
+        self
+    }
+
+    /// Refuses a bookmark on a subscription to deltas with `invalid options`, as AMPS 5.3.5 does.
+    /// Unless this is set it is as with AMPS 5.2: whole messages in the replay, then deltas.
+    pub fn refuse_bookmarks_with_deltas(mut self, refuse: bool) -> Builder {
+        self.settings.strict.no_bookmarks_with_deltas = refuse;
         self
     }
 
@@ -152,20 +219,21 @@ impl Builder {
     /// sequence number; a failure is told at once, after the successes before it. The logon option
     /// `ack_conflation` overrides the interval.
     ///
-    /// Unless this is set, each publish is acknowledged by itself.
+    /// Unless this is set or a topic is logged, each publish is acknowledged by itself. With
+    /// logged topics this is also how often a bookmark subscription is told what is persisted.
     pub fn conflate_acks(mut self, interval: Duration) -> Builder {
         self.settings.ack_conflation = Some(interval);
         self
     }
 
-    /// Whether two connections may bear one name; they may unless it is set. With AMPS this
-    /// follows from having a transaction log.
+    /// Whether two connections may bear one name; unless it is set they may, except with a
+    /// transaction log, as with AMPS.
     ///
     /// If they may not, the same user takes its name over and the older connection is closed;
     /// another user is refused with `name in use`. Clients without a name may be many. Users are known only with
     /// [`Builder::authenticate`].
     pub fn unique_client_names(mut self, unique: bool) -> Builder {
-        self.settings.unique_client_names = unique;
+        self.settings.unique_client_names = Some(unique);
         self
     }
 
@@ -197,7 +265,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`BrokerError::Topic`] or [`BrokerError::Setting`] for what cannot work as configured,
-    /// [`BrokerError::Listen`] if the address cannot be bound.
+    /// [`BrokerError::Journal`] if the journal cannot be used, [`BrokerError::Listen`] if the
+    /// address cannot be bound.
     pub fn start(self) -> Result<Broker, BrokerError> {
         if self.settings.message_types.is_empty() {
             return Err(BrokerError::Setting("no message type".to_owned()));

@@ -5,6 +5,7 @@ use crate::entitlement::Entitle;
 use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
 use crate::tls::ServerTls;
+use crate::txlog::History;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct TopicConfig {
     message_type: String,
     keys: Keys,
     expiration: Option<Duration>,
+    logged: bool,
+    history: Option<History>,
 }
 
 /// Where the keys of records come from.
@@ -53,6 +56,8 @@ impl TopicConfig {
             message_type: "json".to_owned(),
             keys: Keys::Fields(keys.into_iter().map(Into::into).collect()),
             expiration: None,
+            logged: false,
+            history: None,
         }
     }
 
@@ -63,6 +68,8 @@ impl TopicConfig {
             message_type: "json".to_owned(),
             keys: Keys::Explicit,
             expiration: None,
+            logged: false,
+            history: None,
         }
     }
 
@@ -82,6 +89,51 @@ impl TopicConfig {
         // No lifetime is one without end.
         self.expiration = Some(lifetime.into().unwrap_or_default());
         self
+    }
+
+    /// Keeps what is published to the topic, and deleted from it, in the transaction log, as
+    /// [`Builder::logged_topic`](crate::Builder::logged_topic) does.
+    #[must_use]
+    pub fn logged(mut self) -> TopicConfig {
+        self.logged = true;
+        self
+    }
+
+    /// Lets clients ask for the records as they were: in a query with a bookmark or a time. What
+    /// is longer ago than `window` is not known: the result is empty; without a window everything
+    /// is known that the transaction log has.
+    ///
+    /// The topic is logged, as with [`TopicConfig::logged`]: its history is what the log says. It
+    /// cannot have an [expiration](TopicConfig::expiration) as well.
+    #[must_use]
+    pub fn history(mut self, window: impl Into<Option<Duration>>) -> TopicConfig {
+        self.history = Some(History {
+            window: window.into(),
+            granularity: self
+                .history
+                .map_or(Duration::ZERO, |known| known.granularity),
+        });
+        self
+    }
+
+    /// Gives the topic a [history](TopicConfig::history) in which a state is saved only this
+    /// often: a query gets the last state that was saved before its point. Unless it is set each
+    /// change is a state.
+    #[must_use]
+    pub fn history_granularity(mut self, granularity: Duration) -> TopicConfig {
+        self.history = Some(History {
+            window: self.history.and_then(|known| known.window),
+            granularity,
+        });
+        self
+    }
+
+    pub(crate) fn is_logged(&self) -> bool {
+        self.logged || self.history.is_some()
+    }
+
+    pub(crate) fn past(&self) -> Option<History> {
+        self.history
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -124,6 +176,16 @@ impl NamedType {
     }
 }
 
+/// What is refused that is allowed otherwise: where versions or chapters of the documentation
+/// differ (`broker-behaviour §13`).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Strict {
+    /// A bookmark subscription to a topic that is not logged.
+    pub(crate) bookmarks_need_a_log: bool,
+    /// A bookmark on a subscription to deltas.
+    pub(crate) no_bookmarks_with_deltas: bool,
+}
+
 /// Everything that is settled when a broker starts.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -135,16 +197,47 @@ pub(crate) struct Settings {
     pub(crate) message_types: Vec<NamedType>,
     pub(crate) topics: Vec<TopicConfig>,
     pub(crate) queues: Vec<QueueConfig>,
+    /// Names and patterns of topics that are logged, beside those that say it themselves.
+    pub(crate) logged: Vec<String>,
+    /// Every topic is logged.
+    pub(crate) log_everything: bool,
+    pub(crate) strict: Strict,
+    pub(crate) journal: Option<PathBuf>,
     pub(crate) server_version: String,
     pub(crate) authenticate: Option<Arc<Authenticate>>,
     pub(crate) entitle: Option<Arc<Entitle>>,
-    /// Set if persisted acknowledgements are conflated.
+    /// How persisted acknowledgements are conflated, if that is said.
     pub(crate) ack_conflation: Option<Duration>,
-    pub(crate) unique_client_names: bool,
+    /// Whether client names are unique, if that is said.
+    pub(crate) unique_client_names: Option<bool>,
     pub(crate) output_limit: usize,
     pub(crate) heartbeat_tolerance: u32,
     pub(crate) record_frames: bool,
 }
+
+impl Settings {
+    /// True if some topic is logged.
+    pub(crate) fn has_log(&self) -> bool {
+        self.log_everything
+            || !self.logged.is_empty()
+            || !self.queues.is_empty()
+            || self.topics.iter().any(TopicConfig::is_logged)
+    }
+
+    /// How persisted acknowledgements are conflated; `None` if each write has one of its own.
+    pub(crate) fn ack_conflation(&self) -> Option<Duration> {
+        let default = self.has_log().then_some(ACK_CONFLATION);
+        self.ack_conflation.or(default)
+    }
+
+    /// Whether only one connection may bear a name.
+    pub(crate) fn has_unique_client_names(&self) -> bool {
+        self.unique_client_names.unwrap_or(self.has_log())
+    }
+}
+
+/// AMPS takes a second; tests would rather not wait so long.
+pub(crate) const ACK_CONFLATION: Duration = Duration::from_millis(10);
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -166,11 +259,15 @@ impl Default for Settings {
             .to_vec(),
             topics: Vec::new(),
             queues: Vec::new(),
+            logged: Vec::new(),
+            log_everything: false,
+            strict: Strict::default(),
+            journal: None,
             server_version: "5.3.5.0".to_owned(),
             authenticate: None,
             entitle: None,
             ack_conflation: None,
-            unique_client_names: false,
+            unique_client_names: None,
             output_limit: 256 << 20,
             heartbeat_tolerance: 3,
             record_frames: false,

@@ -1,8 +1,10 @@
 //! What tests can see and disturb.
 
 use crate::engine::Engine;
+use crate::error::BrokerError;
 use crate::queue::Queue;
 use crate::server::Broker;
+use crate::txlog;
 use std::time::{Duration, Instant};
 
 /// What the broker knows at one instant; see [`Broker::wait_until`].
@@ -83,6 +85,17 @@ impl State<'_> {
             .topics
             .named(name)
             .filter_map(|topic| topic.queue.as_deref())
+    }
+
+    /// How many publishes and deletes are in the transaction log.
+    pub fn log_len(&self) -> u64 {
+        self.engine.log.end()
+    }
+
+    /// How many bytes wait to be written to the clients of this name.
+    pub fn output_waiting(&self, client_name: &str) -> usize {
+        let connections = self.engine.named(client_name);
+        connections.iter().map(|one| one.waiting()).sum()
     }
 
     fn subscriptions(&self) -> impl Iterator<Item = &crate::topic::Subscription> {
@@ -206,6 +219,23 @@ impl Broker {
         self.look(|state| state.expired_count(queue))
     }
 
+    /// How many publishes and deletes are in the transaction log.
+    pub fn log_len(&self) -> u64 {
+        self.look(|state| state.log_len())
+    }
+
+    /// Waits until this many publishes and deletes are in the transaction log.
+    #[must_use]
+    pub fn wait_for_log_len(&self, count: u64, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.log_len() >= count)
+    }
+
+    /// How many bytes wait to be written to the clients of this name. For a bookmark
+    /// subscription whose client does not read, that stays little.
+    pub fn output_waiting(&self, client_name: &str) -> usize {
+        self.look(|state| state.output_waiting(client_name))
+    }
+
     /// Every frame that clients of this name sent, the logon included, without their lengths;
     /// also of connections that have ended. Empty unless
     /// [`record_frames`](crate::Builder::record_frames) is set.
@@ -258,6 +288,71 @@ impl Broker {
     pub fn fail_next_writes(&self, topic: &str, count: u64, reason: &str) {
         self.shared
             .turn(|engine| engine.fail_writes(topic, count, reason));
+    }
+
+    /// Holds back `persisted` acknowledgements, those of publishes as well as those of bookmark
+    /// subscriptions, until [`Broker::release_persisted_acks`]. Everything else goes on; a logon
+    /// is told the truth.
+    pub fn hold_persisted_acks(&self) {
+        self.shared.turn(|engine| engine.acks_held = true);
+    }
+
+    /// Sends the `persisted` acknowledgements that were held back, and holds back no more.
+    pub fn release_persisted_acks(&self) {
+        self.shared.turn(|engine| {
+            engine.acks_held = false;
+            engine.tell_persisted();
+        });
+    }
+
+    /// Sends the transaction log to another broker as well, each entry this long after it was
+    /// appended. What is in the log now is there when this returns.
+    ///
+    /// The other broker keeps the bookmarks, and has an order of its own: only what one publisher
+    /// published is in the same order in both. It may send its log to this one, too. Publishers
+    /// and bookmark subscriptions are told that something is persisted when the other broker has
+    /// it, and not before.
+    ///
+    /// Topics should be logged in both brokers. If the other broker has ended, nothing more
+    /// counts as persisted until its successor takes its place in another call of this, or
+    /// [`Broker::stop_replicating`] says that nobody has to have it. The same call is due when
+    /// this broker starts anew; what the other has already is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Thread`] if the thread that sends cannot be started.
+    pub fn replicate_to(&self, other: &Broker, lag: Duration) -> Result<(), BrokerError> {
+        let replicator = txlog::start_replication(self, other, lag).map_err(BrokerError::Thread)?;
+        self.replicators.lock().push(replicator);
+        Ok(())
+    }
+
+    /// Changes the lag of every replication from this broker.
+    pub fn set_replication_lag(&self, lag: Duration) {
+        self.shared.turn(|engine| engine.log.set_lag(lag));
+    }
+
+    /// Sends the log nowhere any more. What it waited for counts as persisted.
+    pub fn stop_replicating(&self) {
+        self.shared.turn(|engine| {
+            engine.log.unlink();
+            engine.follow_log();
+            engine.tell_persisted();
+        });
+        self.shared.replicating.notify_all();
+    }
+
+    /// Refuses the next `count` logons with this reason, which ends their connections. Replaces
+    /// what was said before; 0 ends it.
+    pub fn refuse_logons(&self, count: u64, reason: &str) {
+        self.shared
+            .turn(|engine| engine.logon_faults.refuse(count, reason));
+    }
+
+    /// Lets each logon that comes from now on wait this long before it is looked at; zero ends
+    /// it. What its client sends after it waits as well.
+    pub fn delay_logons(&self, delay: Duration) {
+        self.shared.turn(|engine| engine.logon_faults.delay = delay);
     }
 
     /// Sends bytes to a client as they are, be they frames or not; says to how many connections.

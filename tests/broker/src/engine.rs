@@ -1,13 +1,13 @@
 //! What the broker knows, under one lock.
 
-use crate::config::Settings;
+use crate::config::{ACK_CONFLATION, Settings, Strict};
 use crate::entitlement::Entitlements;
 use crate::error::BrokerError;
-use crate::queue::Bookmarks;
 use crate::reason::Refusal;
 use crate::server::{Connection, Task, Timers, Wakes};
 use crate::session::WriteAcks;
 use crate::topic::{Fed, Outlet, Subscription, Topics};
+use crate::txlog::{Journal, Log, LoggedTopics, Replay, Replays, Restoring, World};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +35,30 @@ pub(crate) struct Client {
 struct Fault {
     left: u64,
     reason: String,
+}
+
+/// What a test wants to happen to logons.
+#[derive(Default)]
+pub(crate) struct LogonFaults {
+    /// How many are still to be refused, and why.
+    refused: u64,
+    reason: String,
+    /// How long each one takes.
+    pub(crate) delay: Duration,
+}
+
+impl LogonFaults {
+    /// Lets the next logons fail.
+    pub(crate) fn refuse(&mut self, count: u64, reason: &str) {
+        self.refused = count;
+        self.reason = reason.to_owned();
+    }
+
+    /// Why this logon fails, if it does.
+    pub(crate) fn take(&mut self) -> Option<Refusal> {
+        self.refused = self.refused.checked_sub(1)?;
+        Some(Refusal::new(self.reason.clone(), "a test wants it so"))
+    }
 }
 
 /// The heartbeat timer of a client.
@@ -66,6 +90,9 @@ pub(crate) struct Engine {
     /// By connection.
     pub(crate) clients: FxHashMap<u64, Client>,
     pub(crate) topics: Topics,
+    pub(crate) log: Log,
+    /// The subscriptions that read the log.
+    pub(crate) replays: Replays,
     pub(crate) timers: Timers,
     /// Connections to flush when the turn is over.
     pub(crate) wakes: Wakes,
@@ -73,10 +100,13 @@ pub(crate) struct Engine {
     pub(crate) recordings: BTreeMap<u64, Recording>,
     /// How many threads wait for a state.
     pub(crate) watchers: usize,
+    /// A test holds back persisted acknowledgements.
+    pub(crate) acks_held: bool,
+    pub(crate) logon_faults: LogonFaults,
+    /// What is refused that is allowed otherwise.
+    pub(crate) strict: Strict,
     /// The broker ends.
     pub(crate) stopping: bool,
-    /// What identifies the messages in queues.
-    pub(crate) bookmarks: Bookmarks,
     /// What was published and is to go into queues.
     fed: Vec<Fed>,
     heartbeat_tolerance: u32,
@@ -86,21 +116,42 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(settings: &Settings) -> Result<Engine, BrokerError> {
+        let logged = LoggedTopics::configure(settings)?;
+        let types = &settings.message_types;
+        let type_names = types.iter().map(|known| known.name.clone()).collect();
+        let mut log = Log::new(logged.any(), type_names);
         let mut topics = Topics::configure(
-            &settings.message_types,
+            types,
             &settings.topics,
             Entitlements::new(settings.entitle.clone()),
+            logged,
         )?;
-        topics.add_queues(&settings.message_types, &settings.queues)?;
+        topics.add_queues(types, &settings.queues)?;
+        let mut timers = Timers::default();
+        if let Some(file) = &settings.journal {
+            let instance = log.instance();
+            let mut restoring = Restoring {
+                types,
+                topics: &mut topics,
+                log: &mut log,
+                timers: &mut timers,
+            };
+            let (journal, instance) = Journal::open(file, instance, &mut restoring)?;
+            log.attach(journal, instance);
+        }
         Ok(Engine {
-            clients: FxHashMap::default(),
+            log,
             topics,
-            timers: Timers::default(),
+            timers,
+            replays: Replays::new(settings.ack_conflation().unwrap_or(ACK_CONFLATION)),
+            clients: FxHashMap::default(),
             wakes: Wakes::new(),
             recordings: BTreeMap::new(),
             watchers: 0,
+            acks_held: false,
+            logon_faults: LogonFaults::default(),
+            strict: settings.strict,
             stopping: false,
-            bookmarks: Bookmarks::default(),
             fed: Vec::new(),
             heartbeat_tolerance: settings.heartbeat_tolerance,
             faults: FxHashMap::default(),
@@ -140,8 +191,15 @@ impl Engine {
         if let Some(client) = self.clients.remove(&connection)
             && !client.subscriptions.is_empty()
         {
-            self.topics.forget(connection);
+            self.forget_subscriptions(connection);
         }
+    }
+
+    /// Ends every subscription of a connection.
+    pub(crate) fn forget_subscriptions(&mut self, connection: u64) {
+        self.topics.forget(connection);
+        self.replays.forget(connection);
+        self.log.keep_old = self.replays.want_old();
     }
 
     /// Closes a connection and forgets it at once, not when its threads notice.
@@ -188,6 +246,7 @@ impl Engine {
             wakes: &mut self.wakes,
             timers: &mut self.timers,
             fed: &mut self.fed,
+            log: &mut self.log,
         };
         (&mut self.topics, outlet)
     }
@@ -204,8 +263,70 @@ impl Engine {
             wakes: &mut self.wakes,
             timers: &mut self.timers,
             fed: &mut self.fed,
+            log: &mut self.log,
         };
         self.topics.dispatch(&self.clients, fed, &mut outlet);
+    }
+
+    /// The replays, and what they work with.
+    fn replaying(&mut self) -> (&mut Replays, World<'_>) {
+        let world = World {
+            topics: &self.topics,
+            log: &self.log,
+            wakes: &mut self.wakes,
+            timers: &mut self.timers,
+            acks_held: self.acks_held,
+        };
+        (&mut self.replays, world)
+    }
+
+    /// The log has grown, or more of it is safe.
+    #[inline]
+    pub(crate) fn follow_log(&mut self) {
+        if !self.replays.is_empty() {
+            let (replays, mut world) = self.replaying();
+            replays.follow(&mut world);
+        }
+    }
+
+    /// Lets a replay begin.
+    pub(crate) fn start_replay(&mut self, replay: Replay) {
+        self.log.keep_old |= replay.wants_old();
+        let (replays, mut world) = self.replaying();
+        replays.start(replay, &mut world);
+    }
+
+    /// Lets the replays of a connection go on for a bit: there is room in its output.
+    pub(crate) fn replay(&mut self, connection: u64) {
+        let (replays, mut world) = self.replaying();
+        replays.refill(connection, &mut world);
+    }
+
+    /// Stops subscriptions in the log.
+    pub(crate) fn pause(&mut self, subscriptions: &[Arc<Subscription>]) {
+        let (replays, mut world) = self.replaying();
+        replays.pause(subscriptions, &mut world);
+    }
+
+    /// Lets subscriptions go on in the log.
+    pub(crate) fn resume(&mut self, subscriptions: &[Arc<Subscription>]) {
+        let (replays, mut world) = self.replaying();
+        replays.resume(subscriptions, &mut world);
+    }
+
+    /// More may be told to be persisted than before.
+    pub(crate) fn tell_persisted(&mut self) {
+        crate::session::tell_write_acks(self);
+        let (replays, mut world) = self.replaying();
+        replays.arm(&mut world);
+    }
+
+    /// Ends a subscription.
+    pub(crate) fn unsubscribe(&mut self, connection: u64, ended: &Arc<Subscription>) {
+        self.topics.unsubscribe(connection, ended);
+        if self.replays.remove(ended) {
+            self.log.keep_old = self.replays.want_old();
+        }
     }
 
     /// Lets the next writes to a topic fail.
@@ -257,7 +378,15 @@ impl Engine {
                 let topic = topics.at_mut(topic);
                 topic.release(connection, since, now, &mut outlet);
             }
-            Task::Queue { topic } => self.topics.queue_due(topic, now),
+            Task::Queue { topic } => self.topics.stir(topic),
+            Task::Replay { replay } => {
+                let (replays, mut world) = self.replaying();
+                replays.wake(replay, due, &mut world);
+            }
+            Task::Safe { replay } => {
+                let (replays, mut world) = self.replaying();
+                replays.tell(replay, &mut world);
+            }
             Task::Acks { connection } => crate::session::write_acks_due(self, connection),
         }
     }

@@ -28,6 +28,14 @@ pub enum BrokerError {
     /// A setting other than a topic cannot work.
     #[error("{0}")]
     Setting(String),
+    /// The journal cannot be used; it is left as it is.
+    #[error("journal {file}: {problem}")]
+    Journal {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The configuration file cannot be read or understood.
     #[error("{file}: {problem}")]
     ConfigFile {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longer is as good as for ever, and would not fit every clock.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Reads a number and a unit: `ns us ms s m h d w` in any case.
 pub(crate) fn parse(text: &str) -> Option<Duration> {

@@ -24,11 +24,19 @@
 //!   lists, for the message types json, fix, nvfix, binary, and composites of these.
 //! - Topics that keep the last value of each record, by key fields or by keys from the publisher,
 //!   with expiration; queries in any order and page by page; queries that go on as subscriptions,
-//!   also of one page; deletes by filter, key and data.
+//!   also of one page or of [groups](filter::Projection) of records; deletes by filter, key and
+//!   data.
 //! - Out-of-focus messages for the four reasons; replacing any subscription, with the difference
 //!   between the results; deltas published and subscribed to; conflation of updates.
 //! - The acknowledgements of all these, persisted ones conflated if that is
-//!   [switched on](Builder::conflate_acks).
+//!   [switched on](Builder::conflate_acks) or there is a transaction log.
+//! - A [transaction log](Builder::logged_topic): subscriptions that begin at a bookmark, a list, a
+//!   time, in a range, and go on with what is published later; duplicates are dropped; a logon is
+//!   told the last sequence number. A replay goes at the pace of its reader, or at a `rate`; it
+//!   can be paused, and several can be resumed together.
+//! - [Queues](QueueConfig) over logged topics: at least once or at most once, with leases, backlogs,
+//!   three kinds of fairness, filters, priority, expiration, acknowledgements in lists; a query
+//!   browses. With a bookmark a subscription to a queue replays its topics.
 //! - [TLS](Builder::tls), with certificates of clients if you like, and
 //!   [Unix sockets](Builder::unix_socket).
 //! - [Entitlements](Builder::entitle): who may read and write what, down to single records.
@@ -36,14 +44,20 @@
 //! [`Broker`] has controls for tests: look at the state, wait for one, cut, stall or mute a client,
 //! let writes fail, stop and restart the listener, send raw bytes, see what clients sent.
 //!
+//! - [History](TopicConfig::history): queries of the records as they were, also as the beginning
+//!   of a subscription.
+//! - [Replication](Broker::replicate_to) to another broker, without which nothing is persisted.
+//! - With a [journal](Builder::journal), the log, the records and the queues survive the end of the
+//!   process.
+//!
 //! # What it leaves out
 //!
 //! | left out | what a client sees |
 //! |---|---|
-//! | bookmarks, replay, history, the transaction log, `rate`, `pause`, `resume` | `invalid bookmark`; an option: `invalid options` |
-//! | duplicates by sequence number | none: each message counts |
-//! | `projection` and `grouping`, views, conflated topics, `conflation=auto` | `invalid options`; no such topics |
-//! | queues | `sow_delete` with a bookmark: `invalid topic`; with an option: `invalid options` |
+//! | conflation of what is read from the log | `invalid options` |
+//! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
+//! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
+//! | of queues: barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
 //! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
 //! | some functions of filters | see [`filter`] |
@@ -100,6 +114,37 @@
 //!   `sow_keys`, left out records, the client does not know these, but still what it knew before.
 //! - Of a page, first what leaves is told, then what enters.
 //!
+//! The transaction log:
+//! - It is in memory, from its beginning to the end of the broker; nothing is ever dropped, also
+//!   not from a journal.
+//! - In a journal, a record that is torn at the end is cut off with a warning; anything else that
+//!   is wrong keeps the broker from starting and leaves the file as it is. What the file does not
+//!   take is refused with `journal write failed`, by `persisted` too, and has not happened.
+//!   Numbers of messages that are not logged are forgotten at the end of the broker.
+//! - A publish that is refused is not a duplicate when it comes again. A client without a name is
+//!   not recognized, so nothing that it sends is a duplicate. A delete of something that is not
+//!   logged uses up its sequence number too.
+//! - A list may contain any points, the beginning and times among them. The end of a range that is
+//!   not in the log: `invalid bookmark`. An empty log is called `0` in acknowledgements.
+//! - What a bookmark subscription gets later comes from the log as well, in frames of its own. If
+//!   its client does not read, it waits there, however much that is; `live` is as patient in the
+//!   replay, but not afterwards.
+//! - While a replay is under way its `persisted` acknowledgements speak of the whole log,
+//!   afterwards never of what the client has not been sent.
+//! - What is said of reading a log, such as `rate`, without a bookmark: `invalid options`. A
+//!   `pause` or `resume` that names a subscription without one: `invalid options`, and one that is
+//!   not there: `invalid sub id`; then none of the list is paused or resumed.
+//! - A rate counts the messages that are sent, not those that are looked at, and a late timer may
+//!   be made up for by 1 ms. KB and the like are powers of 1024; B is understood, too.
+//! - A broker that takes over from another gives messages times of its own.
+//! - To the state at a time, or at a message, belongs what was processed then. Without a history a
+//!   subscription with a query takes only the bookmark "now": `invalid bookmark`; of a pattern,
+//!   topics without one show no records then. A state is worked out from the whole log.
+//! - `fully_durable` holds back everything until the log is safe up to there.
+//! - A subscription that replaces one with a bookmark, and has none itself, goes on where that one
+//!   was.
+//! - `oof`, pages and conflation do not go with a bookmark: `invalid options`.
+//!
 //! Queries:
 //! - The records of a topic come in the order of their insertion, and in one group for all topics
 //!   of a pattern; an order goes across the topics; a pattern that matches no topic gives an empty
@@ -107,6 +152,29 @@
 //! - The field and the option `top_n` together: the lesser counts. A batch size of 0 is 1. With
 //!   `skip_n`, records that are equal in the order are in that of their keys.
 //! - An empty filter is none, and so is an empty `orderby`, also where none is allowed.
+//!
+//! Queues:
+//! - A message is delivered when it is in the log. A lease that does not end by itself is told as
+//!   one until the last instant of the year 9999; with at-most-once delivery there is none.
+//! - `max_backlog` counts for nothing on other topics, and 0 is `invalid options`. A pattern grants
+//!   each of its queues the least of what they grant.
+//! - An acknowledgement takes its topic as a name, be there metacharacters in it or not. `stats`
+//!   counts as deleted what was acknowledged or expired, not what was given back. By a filter, every
+//!   message is acknowledged that matches and is the client's to acknowledge. `cancel` of a message
+//!   that nobody has leased does nothing.
+//! - A message comes back to its place by age. One whose time is over while it is leased expires
+//!   when it comes back; a message's own lifetime counts also if the queue sets none.
+//! - `sow_and_subscribe` browses and then consumes. Browsed messages carry their bookmark and no
+//!   key. Conflation and pages on a queue: `invalid options`.
+//! - With a bookmark, a subscription to a queue needs to be entitled to the topics of the queue.
+//!
+//! Groups of records:
+//! - A group has a key made of its values. Every message that concerns a group is followed by the
+//!   record of the group, be that another one or not; a group that loses its last record goes out of
+//!   focus with the record that it was.
+//! - The filter and `sow_keys` are for the records, the order and the page for the groups.
+//!   `matches` counts records, `records_returned` groups.
+//! - An aggregated query of a queue makes groups of what it would browse.
 //!
 //! # Threads
 //!
@@ -144,6 +212,7 @@ mod sow;
 mod time;
 mod tls;
 mod topic;
+mod txlog;
 
 pub use auth::{Credentials, Logon};
 pub use builder::Builder;

@@ -1,9 +1,10 @@
 //! The `o` field: a list of words and `name=value` items.
 
-use crate::filter::{Path, Select};
+use crate::filter::{Path, Projection, Select};
 use crate::interval;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::txlog::Rate;
 use amps_core::CommandType;
 use amps_core::protocol::{Field, option_items};
 use std::time::Duration;
@@ -34,6 +35,16 @@ pub(crate) fn items(list: &[u8]) -> Vec<Item> {
         .collect()
 }
 
+/// Where to start if none of the bookmarks is found (`broker-behaviour §7`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum NotFound {
+    #[default]
+    Now,
+    Epoch,
+    /// Nowhere: the command is refused.
+    Fail,
+}
+
 /// What the options of a subscription or a query ask for.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
@@ -45,6 +56,22 @@ pub(crate) struct Wanted {
     pub(crate) no_sow_key: bool,
     /// The topic is a name, whatever characters it has.
     pub(crate) literal_topic: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
+    /// After a replay, do not wait for the client to read, nor for the log.
+    pub(crate) live: bool,
+    /// Deliver only what is safe everywhere.
+    pub(crate) fully_durable: bool,
+    /// Stop reading the log, or do not begin.
+    pub(crate) pause: bool,
+    /// Go on reading the log.
+    pub(crate) resume: bool,
+    /// How fast to read the log.
+    pub(crate) rate: Option<Rate>,
+    /// The longest wait between two messages that the rate may cause.
+    pub(crate) rate_max_gap: Option<Duration>,
+    /// Where to start if none of the bookmarks is found.
+    pub(crate) not_found: NotFound,
     /// The most records to send.
     pub(crate) top_n: Option<u64>,
     /// How many records to skip before that.
@@ -59,21 +86,15 @@ pub(crate) struct Wanted {
     pub(crate) conflation: Option<Duration>,
     /// The fields that tell records apart for that.
     pub(crate) conflation_key: Option<Vec<Path>>,
+    /// The text of `projection`, until it is read.
+    projected: Option<String>,
+    /// The text of `grouping`.
+    grouping: Option<String>,
+    /// Send one record for each group of records.
+    pub(crate) projection: Option<Projection>,
     /// How many unacknowledged messages of queues to deliver.
     pub(crate) max_backlog: Option<usize>,
 }
-
-/// Options that AMPS has and this broker has not.
-const KNOWN: &[&str] = &[
-    "bookmark_not_found",
-    "fully_durable",
-    "grouping",
-    "pause",
-    "projection",
-    "rate",
-    "rate_max_gap",
-    "resume",
-];
 
 impl Wanted {
     /// Reads the options of the commands that subscribe or query (`commands §3`).
@@ -83,7 +104,8 @@ impl Wanted {
             wanted.take(request.command, &item)?;
         }
         wanted.take_fields(request);
-        wanted.check()?;
+        wanted.project()?;
+        wanted.check(request.command)?;
         Ok(wanted)
     }
 
@@ -115,6 +137,8 @@ impl Wanted {
             ("conflation_key", Some(list)) if subscribes => {
                 self.conflation_key = Some(paths(item, list)?);
             }
+            ("projection", Some(list)) if queries => self.projected = Some(list.to_owned()),
+            ("grouping", Some(list)) if queries => self.grouping = Some(list.to_owned()),
             ("max_backlog", Some(number)) if subscribes => {
                 let number = usize::try_from(count(item, number)?).unwrap_or(usize::MAX);
                 if number == 0 {
@@ -122,12 +146,29 @@ impl Wanted {
                 }
                 self.max_backlog = Some(number);
             }
-            // These change nothing: deltas have their keys anyway, and no topic is logged.
-            ("send_keys", None) if queries || deltas => {}
-            ("bookmark" | "live", None) if subscribes => {}
-            (name, _) if KNOWN.contains(&name) => {
-                return Err(bad(item, &"it is not supported"));
+            ("bookmark", None) if subscribes => self.bookmark = true,
+            ("live", None) if subscribes => self.live = true,
+            ("fully_durable", None) if subscribes => self.fully_durable = true,
+            ("pause", None) if subscribes => self.pause = true,
+            ("resume", None) if subscribes => self.resume = true,
+            ("rate", Some(text)) if subscribes => {
+                let rate = Rate::parse(text).ok_or_else(|| bad(item, &"no rate"))?;
+                self.rate = Some(rate);
             }
+            ("rate_max_gap", Some(text)) if subscribes => {
+                let gap = interval::parse(text).ok_or_else(|| bad(item, &"no interval"))?;
+                self.rate_max_gap = Some(gap);
+            }
+            ("bookmark_not_found", Some(value)) if subscribes => {
+                self.not_found = match value {
+                    "now" => NotFound::Now,
+                    "epoch" => NotFound::Epoch,
+                    "fail" => NotFound::Fail,
+                    _ => return Err(bad(item, &"none of now, epoch, fail")),
+                };
+            }
+            // This changes nothing: deltas have their keys anyway.
+            ("send_keys", None) if queries || deltas => {}
             _ => return Err(bad(item, &format!("no option of {command}"))),
         }
         Ok(())
@@ -148,11 +189,43 @@ impl Wanted {
         }
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    /// Reads the two options that make groups of records.
+    fn project(&mut self) -> Result<(), Refusal> {
+        let (projected, grouping) = match (&self.projected, &self.grouping) {
+            (None, None) => return Ok(()),
+            (Some(projected), Some(grouping)) => (projected, grouping),
+            _ => {
+                return Err(Refusal::new(
+                    text::INVALID_OPTIONS,
+                    "projection and grouping go together",
+                ));
+            }
+        };
+        let projection = Projection::parse(projected, grouping).map_err(|error| {
+            let why = format!("{projected:?} by {grouping:?}: {error}");
+            Refusal::new(text::INVALID_OPTIONS, why)
+        })?;
+        self.projection = Some(projection);
+        Ok(())
+    }
+
+    fn check(&self, command: CommandType) -> Result<(), Refusal> {
         let problem = if self.skip_n.is_some() && self.top_n.is_none() {
             "skip_n without top_n"
         } else if self.conflation_key.is_some() && self.conflation.is_none() {
             "conflation_key without conflation"
+        } else if self.live && (self.rate.is_some() || self.pause || self.resume) {
+            "what is live has no rate, no pause and no resume"
+        } else if self.pause && self.resume {
+            "pause and resume"
+        } else if self.rate_max_gap.is_some() && self.rate.is_none() {
+            "rate_max_gap without rate"
+        } else if self.projection.is_some()
+            && (self.select.is_some() || self.conflation_key.is_some())
+        {
+            "the fields of groups are those of the projection, and their keys their own"
+        } else if self.projection.is_some() && command.is_subscribe() && self.is_paginated() {
+            "the pages of groups are not kept up to date"
         } else {
             return Ok(());
         };
@@ -240,7 +313,17 @@ mod tests {
             ("subscribe", "top_n=3"),
             ("subscribe", "send_keys"),
             ("subscribe", "no_empties"),
-            ("subscribe", "rate=750"),
+            ("subscribe", "rate=fast"),
+            ("subscribe", "rate=0"),
+            ("subscribe", "rate"),
+            ("subscribe", "rate_max_gap=1s"),
+            ("subscribe", "rate=1,rate_max_gap=long"),
+            ("subscribe", "rate=1,live"),
+            ("subscribe", "pause,live"),
+            ("subscribe", "resume,live"),
+            ("subscribe", "pause,resume"),
+            ("subscribe", "bookmark_not_found=never"),
+            ("sow", "pause"),
             ("subscribe", "select=/id"),
             ("sow_and_subscribe", "no_empties"),
             ("sow", "live"),
@@ -251,6 +334,9 @@ mod tests {
             ("sow", "skip_n=3"),
             ("sow", "projection=[SUM(/q) AS /t]"),
             ("sow", "grouping=[/s]"),
+            ("sow", "projection=[SUM(/q)],grouping=[/s]"),
+            ("subscribe", "projection=[/s],grouping=[/s]"),
+            ("sow", "projection=[/s],grouping=[/s],select=[+/s]"),
         ] {
             assert_eq!(
                 read(command, options).err().as_deref(),

@@ -19,6 +19,8 @@ pub(crate) mod text {
     pub(crate) const LOGON_REQUIRED: &str = "logon required";
     pub(crate) const NAME_IN_USE: &str = "name in use";
     pub(crate) const NOT_ENTITLED: &str = "not entitled";
+    /// Ours: AMPS has no text for it.
+    pub(crate) const NOT_JOURNALED: &str = "journal write failed";
     pub(crate) const NO_TOPIC: &str = "no topic";
     pub(crate) const SUBID_IN_USE: &str = "subid in use";
     pub(crate) const UNKNOWN_COMMAND: &str = "unknown command";

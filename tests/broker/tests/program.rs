@@ -83,6 +83,40 @@ fn the_program_says_where_it_listens_serves_its_topics_and_ends_on_an_interrupt(
 }
 
 #[test]
+fn the_program_listens_for_tls_and_on_a_unix_socket_if_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+    std::fs::write(path("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), signing_key.serialize_pem()).unwrap();
+    let mut command = program();
+    command
+        .args(["--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"])
+        .args(["--tls-cert".into(), path("cert.pem")])
+        .args(["--unix-socket".into(), path("socket")]);
+    let (code, stderr) = failing(&mut command);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--tls-key"), "{stderr}");
+
+    let key = ["--tls-key".into(), path("key.pem")];
+    let mut running = Running(command.args(key).spawn().unwrap());
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let lines: Vec<_> = lines.take(3).map(Result::unwrap).collect();
+    for (line, transport) in lines.iter().zip(["tcp:", "tcps:", "unix:"]) {
+        let begin = format!("amps-broker listens on {transport}//");
+        assert!(line.starts_with(&begin), "{line}");
+    }
+    std::os::unix::net::UnixStream::connect(path("socket")).unwrap();
+    drop(running);
+
+    std::fs::write(path("key.pem"), "no key").unwrap();
+    let (code, stderr) = failing(&mut command);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("TLS: the key"), "{stderr}");
+}
+
+#[test]
 fn a_bad_configuration_gives_one_line_that_names_it_and_exit_code_2() {
     let directory = tempfile::tempdir().unwrap();
     let config = directory.path().join("broker.json");

@@ -6,6 +6,7 @@
 //! | a projected expression | [`Expression`] |
 //! | the order of query results | [`OrderBy`] |
 //! | the fields that a subscriber selects | [`Select`] |
+//! | one record for each group of records | [`Projection`] |
 //! | delta publishes and delta subscriptions | [`merge`], [`diff`] |
 //! | SOW keys, grouping, anything that needs the values of given paths | [`Extractor`] |
 //!
@@ -57,6 +58,7 @@ mod order;
 mod parser;
 mod path;
 mod program;
+mod projection;
 mod raw_json;
 pub(crate) mod regex;
 mod select;
@@ -72,6 +74,7 @@ pub use error::{FilterError, PayloadError};
 pub use extract::{Extractor, Values};
 pub use order::{OrderBy, SortKey};
 pub use path::{Path, Step};
+pub use projection::Projection;
 pub use select::Select;
 pub use value::Value;
 
@@ -181,7 +184,7 @@ impl Expression {
         let fields = self
             .extractor
             .extract(message.message_type(), message.payload());
-        then(program::run(&self.program, &fields, message))
+        then(program::run(&self.program, &fields, message, &[]))
     }
 
     /// The fields that the expression reads.

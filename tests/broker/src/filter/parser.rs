@@ -14,6 +14,10 @@ use super::program::{Op, Pattern};
 use super::regex::Regex;
 use super::value::Value;
 
+mod projection;
+
+pub(super) use projection::{Aggregate, Item, parse_list};
+
 /// How deep parentheses, function calls and NOTs may nest. Each level is about ten calls of the
 /// parser; without optimisation a hundred levels take nearly 1 MiB of stack, half of what a thread
 /// has by default.
@@ -41,18 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Compiled, FilterError> {
     if text.len() > MAX_LENGTH {
         return Err(FilterError::new(MAX_LENGTH, "too long"));
     }
-    let mut parser = Parser {
-        lexer: Lexer::new(text),
-        token: Token::End,
-        at: 0,
-        depth: 0,
-        patterns: 0,
-        slots: HashMap::new(),
-        compiled: Compiled {
-            deterministic: true,
-            ..Compiled::default()
-        },
-    };
+    let mut parser = Parser::new(text);
     parser.advance()?;
     parser.expression()?;
     match parser.token {
@@ -72,11 +65,29 @@ struct Parser<'t> {
     /// Paths that were already seen.
     slots: HashMap<Path, usize>,
     compiled: Compiled,
+    /// The aggregates so far, where there may be some.
+    aggregates: Option<Vec<Aggregate>>,
 }
 
 type Parsed<T = ()> = Result<T, FilterError>;
 
 impl<'t> Parser<'t> {
+    fn new(text: &'t str) -> Parser<'t> {
+        Parser {
+            lexer: Lexer::new(text),
+            token: Token::End,
+            at: 0,
+            depth: 0,
+            patterns: 0,
+            slots: HashMap::new(),
+            compiled: Compiled {
+                deterministic: true,
+                ..Compiled::default()
+            },
+            aggregates: None,
+        }
+    }
+
     fn advance(&mut self) -> Parsed<Token<'t>> {
         let (at, token) = self.lexer.next()?;
         self.at = at;
@@ -326,6 +337,9 @@ impl<'t> Parser<'t> {
 
     /// A function call, from behind its opening parenthesis.
     fn call(&mut self, name: &str, at: usize) -> Parsed {
+        if let Some(aggregate) = projection::find(name) {
+            return self.aggregate(aggregate, at);
+        }
         let signature = functions::find(name)
             .ok_or_else(|| FilterError::new(at, format!("unknown function {name}")))?;
         self.compiled.deterministic &= signature.function != Function::UnixTimestamp;

@@ -45,6 +45,8 @@ pub(super) enum Op {
     Call(Function, usize),
     RegexpMatch(Pattern),
     RegexpReplace(Pattern),
+    /// The result of the aggregate with this index.
+    Aggregate(usize),
 }
 
 /// A pattern literal.
@@ -80,11 +82,12 @@ impl Pattern {
 /// What is on the stack. Few expressions hold more than a handful at once.
 pub(super) type Stack<'v> = SmallVec<[Value<'v>; 6]>;
 
-/// Runs the operations and returns what they leave.
+/// Runs the operations and returns what they leave. Only projections have aggregates.
 pub(super) fn run<'v>(
     program: &'v [Op],
     fields: &'v Values<'_>,
     message: &'v dyn Candidate,
+    aggregates: &'v [Value<'static>],
 ) -> Value<'v> {
     let mut stack = Stack::new();
     let mut room = Room::default();
@@ -94,6 +97,10 @@ pub(super) fn run<'v>(
         let result = match op {
             Op::Constant(value) => value.borrowed(),
             Op::Field(index) => fields.get(*index),
+            Op::Aggregate(index) => aggregates
+                .get(*index)
+                .map(Value::borrowed)
+                .unwrap_or_default(),
             Op::Compare(operator) => binary(&mut stack, |l, r| operator.apply(l, r)),
             Op::CompareField(index, operator, value) => {
                 Value::truth_of(operator.apply(&fields.get(*index), value))

@@ -1,11 +1,11 @@
 //! A subscription to a queue, and which of several gets a message.
 
-use super::bookmark::Bookmark;
 use super::config::Fairness;
 use super::entry::{Entry, Place};
 use crate::entitlement::Grant;
 use crate::message_type::MessageType;
 use crate::topic::Subscription;
+use crate::txlog::Bookmark;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! A message in a queue.
 
-use super::bookmark::Bookmark;
 use crate::filter::{Candidate, Value};
 use crate::message_type::MessageType;
 use crate::sow::Record;
 use crate::topic::Seen;
+use crate::txlog::Bookmark;
 use std::cmp::Reverse;
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Acknowledgements that came before their message.
 
-use super::bookmark::Bookmark;
+use crate::txlog::Bookmark;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -35,8 +35,7 @@ impl LateAcks {
     /// Remembers the acknowledgement of a message that is not there.
     pub(super) fn remember(&mut self, bookmark: Bookmark, now: Instant) {
         self.forget(now);
-        let arrived = self.arrived.get(&bookmark.publisher);
-        if arrived.is_some_and(|arrived| bookmark.sequence <= *arrived) {
+        if !self.may_come(bookmark) {
             return;
         }
         let Some(end) = now.checked_add(self.memory) else {
@@ -45,6 +44,12 @@ impl LateAcks {
         if self.waiting.insert(bookmark) {
             self.ends.push_back((end, bookmark));
         }
+    }
+
+    /// True if a message is not known to have come before.
+    pub(super) fn may_come(&self, bookmark: Bookmark) -> bool {
+        let arrived = self.arrived.get(&bookmark.publisher);
+        arrived.is_none_or(|arrived| bookmark.sequence > *arrived)
     }
 
     /// Notes that a message has come; true if it was acknowledged already.

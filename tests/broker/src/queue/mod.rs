@@ -5,7 +5,6 @@
 //! how many there are.
 
 mod acknowledge;
-mod bookmark;
 mod config;
 mod consumer;
 mod entry;
@@ -15,15 +14,16 @@ mod subscribing;
 mod tests;
 
 pub(crate) use acknowledge::{Answer, By};
-pub(crate) use bookmark::{Bookmark, Bookmarks};
 pub use config::{Delivery, Fairness, LeaseOwner, QueueConfig};
 pub(crate) use entry::Entry;
 
 use crate::filter::Expression;
 use crate::message_type::MessageType;
+use crate::reason::Refusal;
 use crate::sow::Record;
 use crate::time::now_micros;
 use crate::topic::Subscription;
+use crate::txlog::Bookmark;
 use consumer::{Consumer, choose};
 use entry::{Lease, Place, priority_of};
 use late::LateAcks;
@@ -108,9 +108,23 @@ pub(crate) struct Parcel<'q> {
 
 /// Why a message is no longer in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
+    /// It was acknowledged; with at-most-once delivery, sent.
     Done,
     Expired,
+}
+
+/// Where it is written down that a message leaves a queue, before it does.
+///
+/// What is in a queue follows from that and from the log: everything that was published and has
+/// not left.
+pub(crate) trait Ledger {
+    /// Takes note.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written: then the message must stay, or may come back one day.
+    fn ended(&mut self, bookmark: Bookmark, end: End) -> Result<(), Refusal>;
 }
 
 impl Queue {
@@ -183,7 +197,7 @@ impl Queue {
     }
 
     /// Puts a message into the queue, unless it was acknowledged already. `lifetime` is what its
-    /// publisher says, zero if that is for ever.
+    /// publisher says, zero if that is for ever; it counts from when the message was processed.
     pub(crate) fn enqueue(
         &mut self,
         bookmark: Bookmark,
@@ -195,9 +209,10 @@ impl Queue {
             return;
         }
         let lifetime = lifetime.or(self.rules.lifetime);
+        let age = Duration::from_micros(now.micros.saturating_sub(record.updated));
         record.expires = lifetime
             .filter(|lifetime| !lifetime.is_zero())
-            .and_then(|lifetime| now.instant.checked_add(lifetime));
+            .and_then(|lifetime| now.instant.checked_add(lifetime.saturating_sub(age)));
         let entry = Entry::new(bookmark, record);
         let priority = self.rules.priority.as_ref().and_then(|expression| {
             priority_of(&expression.evaluate(&entry.seen(&self.message_type, &self.name)))
@@ -246,15 +261,37 @@ impl Queue {
         }
     }
 
+    /// Does again what a ledger says: the message is no longer here, or will not come.
+    pub(crate) fn restore_end(&mut self, bookmark: Bookmark, now: Instant) {
+        match self.index.get(&bookmark) {
+            Some(&place) => drop(self.remove(place)),
+            None => self.late.remember(bookmark, now),
+        }
+    }
+
+    /// Takes a message out that has expired. If that cannot be written down it is out all the
+    /// same: at worst it expires again one day.
+    fn expire(&mut self, place: Place, ledger: &mut dyn Ledger) {
+        let Some(entry) = self.remove(place) else {
+            return;
+        };
+        self.expired += 1;
+        if let Err(refusal) = ledger.ended(entry.bookmark, End::Expired) {
+            let queue = String::from_utf8_lossy(&self.name);
+            log::warn!(
+                "a message of {queue} has expired, which cannot be written down: {refusal:?}"
+            );
+        }
+    }
+
     /// Takes a message out for good.
-    fn remove(&mut self, place: Place, end: End) -> Option<Entry> {
+    fn remove(&mut self, place: Place) -> Option<Entry> {
         self.withdraw(place);
         let entry = self.entries.remove(&place)?;
         self.index.remove(&entry.bookmark);
         if let Some(lease) = entry.lease {
             self.free(lease.consumer, entry.bookmark);
         }
-        self.expired += u64::from(end == End::Expired);
         Some(entry)
     }
 
@@ -287,18 +324,26 @@ impl Queue {
         Some((consumer, place))
     }
 
-    /// Delivers whatever can be.
-    pub(crate) fn deliver(&mut self, now: Now, mut send: impl FnMut(&Parcel<'_>)) {
+    /// Ends the leases and the messages whose time is over, and delivers whatever can be.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Now,
+        ledger: &mut dyn Ledger,
+        mut send: impl FnMut(&Parcel<'_>),
+    ) {
+        self.due(now.instant, ledger);
         while let Some((at, place)) = self.next() {
-            // Nobody works on it, so what alarm it has is the end of its life.
-            let alarm = self.entries.get(&place).and_then(Entry::alarm);
-            if alarm.is_some_and(|end| end <= now.instant) {
-                self.remove(place, End::Expired);
-                continue;
-            }
             match self.rules.delivery {
                 Delivery::AtLeastOnce => self.lease(at, place, now, &mut send),
-                Delivery::AtMostOnce => self.hand_over(at, place, &mut send),
+                Delivery::AtMostOnce => {
+                    if let Err(refusal) = self.hand_over(at, place, ledger, &mut send) {
+                        let queue = String::from_utf8_lossy(&self.name);
+                        log::warn!(
+                            "a message of {queue} must not be sent twice, so it waits: {refusal:?}"
+                        );
+                        return;
+                    }
+                }
             }
         }
     }
@@ -331,9 +376,18 @@ impl Queue {
         });
     }
 
-    fn hand_over(&mut self, at: usize, place: Place, send: &mut impl FnMut(&Parcel<'_>)) {
-        let Some(entry) = self.remove(place, End::Done) else {
-            return;
+    fn hand_over(
+        &mut self,
+        at: usize,
+        place: Place,
+        ledger: &mut dyn Ledger,
+        send: &mut impl FnMut(&Parcel<'_>),
+    ) -> Result<(), Refusal> {
+        if let Some(entry) = self.entries.get(&place) {
+            ledger.ended(entry.bookmark, End::Done)?;
+        }
+        let Some(entry) = self.remove(place) else {
+            return Ok(());
         };
         let consumer = &mut self.consumers[at];
         consumer.holds.insert(entry.bookmark);
@@ -346,10 +400,10 @@ impl Queue {
             entry: &entry,
             lease_end: None,
         });
+        Ok(())
     }
 
-    /// A timer has come: ends the leases and the messages whose time is over.
-    pub(crate) fn due(&mut self, now: Instant) {
+    fn due(&mut self, now: Instant, ledger: &mut dyn Ledger) {
         if self.armed.is_some_and(|armed| armed <= now) {
             self.armed = None;
         }
@@ -363,7 +417,7 @@ impl Queue {
             if leased {
                 self.give_back(place, now);
             } else {
-                self.remove(place, End::Expired);
+                self.expire(place, ledger);
             }
         }
     }

@@ -1,3 +1,5 @@
+mod leaving;
+
 use super::*;
 use crate::entitlement::Grant;
 use crate::filter::Filter;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 struct Case {
     queue: Queue,
     now: Now,
+    ended: Vec<(u64, End)>,
     sequence: u64,
 }
 
@@ -18,6 +21,7 @@ impl Case {
                 instant: Instant::now(),
                 micros: 1_000_000,
             },
+            ended: Vec::new(),
             sequence: 0,
         }
     }
@@ -30,9 +34,9 @@ impl Case {
         self.sequence += 1;
         let record = Record {
             key: Box::default(),
-            payload: payload.into(),
+            payload: payload.as_bytes().to_vec().into(),
             correlation_id: Vec::new(),
-            updated: 1,
+            updated: self.now.micros,
             version: 0,
             expires: None,
         };
@@ -61,7 +65,7 @@ impl Case {
     /// What is delivered now: to whom, and the number of the message.
     fn delivered(&mut self) -> Vec<(u64, u64)> {
         let mut all = Vec::new();
-        self.queue.deliver(self.now, |parcel| {
+        self.queue.deliver(self.now, &mut self.ended, |parcel| {
             all.push((parcel.connection, parcel.entry.bookmark.sequence));
         });
         all
@@ -73,7 +77,9 @@ impl Case {
             grant: &Grant::Everything,
             now: self.now.instant,
         };
-        self.queue.answer(bookmark(sequence), answer, by)
+        self.queue
+            .answer(bookmark(sequence), answer, by, &mut self.ended)
+            .unwrap()
     }
 
     fn ack(&mut self, connection: u64, sequence: u64) -> bool {
@@ -83,7 +89,7 @@ impl Case {
     fn after(&mut self, seconds: u64) {
         self.now.instant += Duration::from_secs(seconds);
         self.now.micros += seconds * 1_000_000;
-        self.queue.due(self.now.instant);
+        self.queue.due(self.now.instant, &mut self.ended);
     }
 
     fn counts(&self) -> (usize, usize, u64) {
@@ -92,6 +98,13 @@ impl Case {
             self.queue.outstanding(),
             self.queue.expired(),
         )
+    }
+}
+
+impl Ledger for Vec<(u64, End)> {
+    fn ended(&mut self, bookmark: Bookmark, end: End) -> Result<(), Refusal> {
+        self.push((bookmark.sequence, end));
+        Ok(())
     }
 }
 
@@ -252,8 +265,9 @@ fn the_end_of_a_lease_is_told_and_one_without_end_is_far_away() {
         case.join(1, 1);
         case.put("{}");
         let mut end = None;
+        let ended: &mut Vec<(u64, End)> = &mut Vec::new();
         case.queue
-            .deliver(case.now, |parcel| end = Some(parcel.lease_end));
+            .deliver(case.now, ended, |parcel| end = Some(parcel.lease_end));
         end.unwrap()
     };
     assert_eq!(end(queue().lease_period(SECOND)), Some(2_000_000));
@@ -292,169 +306,31 @@ fn only_the_subscription_that_stands_here_can_be_taken_away() {
 }
 
 #[test]
-fn a_strict_lease_is_answered_by_its_holder_only_and_a_sublet_one_by_everybody() {
-    let mut case = Case::new(queue());
-    case.join(1, 1);
-    case.put_many(2);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert!(case.ack(2, 1));
-    let mut case = Case::new(queue().lease_owner(LeaseOwner::Strict));
-    case.join(1, 1);
-    case.put_many(2);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    for answer in [Answer::Done, Answer::Cancel, Answer::Expire] {
-        assert!(!case.says(2, 1, answer));
-    }
-    assert_eq!(case.counts(), (2, 1, 0));
-    assert!(case.ack(2, 2), "nobody has leased it");
-    assert!(case.ack(1, 1));
-}
-
-#[test]
-fn a_message_expires_when_it_was_cancelled_or_delivered_too_often() {
-    let mut case = Case::new(queue().max_cancels(2));
-    case.join(1, 1);
-    case.put("{}");
-    assert!(!case.says(1, 1, Answer::Cancel), "nobody has leased it");
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert!(case.says(1, 1, Answer::Cancel));
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert!(case.says(1, 1, Answer::Cancel));
-    assert_eq!(case.delivered(), []);
-    assert_eq!(case.counts(), (0, 0, 1));
-    let mut case = Case::new(queue().max_deliveries(2).lease_period(SECOND));
-    case.join(1, 1);
-    case.put("{}");
-    assert_eq!(case.delivered(), [(1, 1)]);
-    case.after(1);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    case.after(1);
-    assert_eq!(case.counts(), (0, 0, 1));
-}
-
-#[test]
-fn a_message_can_be_expired_whether_it_is_leased_or_not() {
-    let mut case = Case::new(queue());
-    case.join(1, 1);
-    case.put_many(3);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert!(case.says(1, 2, Answer::Expire));
-    assert!(case.says(1, 1, Answer::Expire));
-    assert_eq!(case.delivered(), [(1, 3)]);
-    assert_eq!(case.counts(), (1, 1, 2));
-}
-
-#[test]
-fn the_publishers_lifetime_comes_before_the_queues_and_zero_is_for_ever() {
-    let mut case = Case::new(queue().expiration(SECOND * 10));
-    for lifetime in [None, Some(5), Some(20), Some(0)] {
-        case.put_for("{}", lifetime);
-    }
-    for (seconds, left) in [(4, 4), (1, 3), (5, 2), (10, 1), (1000, 1)] {
-        case.after(seconds);
-        assert_eq!(case.queue.depth(), left);
-    }
-    case.join(1, 5);
-    assert_eq!(case.delivered(), [(1, 4)]);
-}
-
-#[test]
-fn a_leased_message_does_not_expire_before_it_comes_back() {
-    let mut case = Case::new(queue());
-    case.join(1, 1);
-    case.put_for("{}", Some(5));
-    assert_eq!(case.delivered(), [(1, 1)]);
-    case.after(6);
-    assert_eq!(case.counts(), (1, 1, 0));
-    case.queue.forget(1, case.now.instant);
-    assert_eq!(case.counts(), (0, 0, 1));
-}
-
-#[test]
-fn what_has_expired_is_not_delivered_even_if_its_timer_is_late() {
-    let mut case = Case::new(queue());
-    case.put_for("{}", Some(5));
-    case.join(1, 1);
-    case.now.instant += SECOND * 5;
-    assert_eq!(case.delivered(), []);
-    assert_eq!(case.counts(), (0, 0, 1));
-}
-
-#[test]
-fn delivered_once_at_most_a_message_is_gone_and_its_acknowledgement_makes_room() {
-    let mut case = Case::new(queue().delivery(Delivery::AtMostOnce));
-    case.join(1, 1);
-    case.put_many(3);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert_eq!(case.counts(), (2, 1, 0));
-    for answer in [Answer::Cancel, Answer::Expire] {
-        assert!(!case.says(1, 1, answer));
-        assert!(!case.says(1, 2, answer));
-    }
-    assert_eq!(case.delivered(), []);
-    assert!(case.ack(1, 1));
-    assert!(!case.ack(1, 1), "twice");
-    assert_eq!(case.delivered(), [(1, 2)]);
-    case.queue.forget(1, case.now.instant);
-    assert_eq!(case.counts(), (1, 0, 0));
-    case.join(2, 1);
-    assert_eq!(case.delivered(), [(2, 3)]);
-}
-
-#[test]
-fn a_message_that_was_acknowledged_before_it_came_never_shows_up() {
-    let mut case = Case::new(queue());
-    case.join(1, 1);
-    assert!(!case.ack(1, 2));
-    assert!(
-        !case.says(1, 1, Answer::Expire),
-        "there is nothing to expire"
-    );
-    case.put_many(3);
-    assert_eq!(case.delivered(), [(1, 1)]);
-    assert!(case.ack(1, 1));
-    assert_eq!(case.delivered(), [(1, 3)]);
-}
-
-#[test]
-fn who_may_not_see_a_message_cannot_acknowledge_it() {
-    let mut case = Case::new(queue());
-    case.put(r#"{"a":1}"#);
-    case.put(r#"{"a":2}"#);
-    let grant = Grant::Only(Arc::new(Filter::parse("/a = 1").unwrap()));
-    let by = By {
-        connection: 1,
-        grant: &grant,
-        now: case.now.instant,
-    };
-    assert!(!case.queue.answer(bookmark(2), Answer::Done, by));
-    assert!(case.queue.answer(bookmark(1), Answer::Done, by));
-}
-
-#[test]
-fn messages_are_told_by_a_filter_whoever_has_them() {
-    let mut case = Case::new(queue());
-    case.join(1, 1);
-    for payload in [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":1}"#] {
-        case.put(payload);
-    }
-    assert_eq!(case.delivered(), [(1, 1)]);
-    let filter = Filter::parse("/a = 1").unwrap();
-    assert_eq!(case.queue.matching(&filter), [bookmark(1), bookmark(3)]);
-    let browsed = case
-        .queue
-        .deliverable()
-        .map(|entry| entry.bookmark.sequence);
-    assert_eq!(browsed.collect::<Vec<_>>(), [2, 3]);
-}
-
-#[test]
 fn a_message_that_is_in_the_queue_does_not_get_there_twice() {
     let mut case = Case::new(queue());
     case.put("{}");
     case.sequence = 0;
     case.put("{}");
     assert_eq!(case.queue.depth(), 1);
+}
+
+#[test]
+fn the_life_of_a_message_counts_from_when_it_was_processed() {
+    let mut case = Case::new(queue());
+    let old = case.now;
+    case.now.instant += SECOND * 4;
+    case.now.micros += 4_000_000;
+    let record = Record {
+        key: Box::default(),
+        payload: Vec::new().into(),
+        correlation_id: Vec::new(),
+        updated: old.micros,
+        version: 0,
+        expires: None,
+    };
+    let lifetime = Some(SECOND * 5);
+    case.queue.enqueue(bookmark(1), record, lifetime, case.now);
+    assert_eq!(case.queue.arm(), Some(old.instant + SECOND * 5));
 }
 
 /// Were any step as long as the queue, this would take hours.

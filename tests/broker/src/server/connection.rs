@@ -12,12 +12,17 @@ use std::time::{Duration, Instant};
 /// Connections to be flushed when the batch at hand is complete.
 pub(crate) type Wakes = Vec<Arc<Connection>>;
 
+/// See [`Connection::has_room`].
+const ROOM: usize = 128 << 10;
+
 /// A socket and what waits to be written to it.
 pub(crate) struct Connection {
     id: u64,
     peer: String,
     socket: Stream,
     outbox: Outbox,
+    /// How much may wait to be written when a replay adds to it.
+    room: usize,
     closed: AtomicBool,
     opened: Instant,
     /// Milliseconds after `opened`.
@@ -33,6 +38,7 @@ impl Connection {
             peer,
             socket,
             outbox: Outbox::new(limit),
+            room: ROOM.min(limit / 2),
             closed: AtomicBool::new(false),
             opened: Instant::now(),
             last_input: AtomicU64::new(0),
@@ -64,6 +70,24 @@ impl Connection {
     /// system call.
     pub(crate) fn flush(&self) {
         self.outbox.flush(|bytes| self.socket.send_now(bytes));
+    }
+
+    /// How many bytes wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.waiting()
+    }
+
+    /// True if a replay may add to the output: what it adds at a time stays little, and so does
+    /// what piles up for a client that does not read.
+    /// `more` is what it has in hand already.
+    pub(crate) fn has_room(&self, more: usize) -> bool {
+        self.outbox.waiting() + more < self.room
+    }
+
+    /// Lets the writer carry on with the replays of this connection when it has written what there
+    /// is.
+    pub(crate) fn ask_for_more(&self) {
+        self.outbox.ask_for_more();
     }
 
     /// Lets what is pending go out, then closes our side.
@@ -128,6 +152,18 @@ impl Connection {
         }
     }
 
+    /// Waits until the connection is closed from this side, but no longer than this.
+    pub(crate) fn wait_closed(&self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        let mut stalled = self.stalled.lock();
+        while !self.is_closed() {
+            let wait = self.resumed.wait_until(&mut stalled, deadline);
+            if wait.timed_out() {
+                return;
+            }
+        }
+    }
+
     fn wait_while_stalled(&self) {
         let mut stalled = self.stalled.lock();
         while *stalled && !self.is_closed() {
@@ -141,9 +177,9 @@ impl Connection {
         self.last_input.store(now, Ordering::Relaxed);
     }
 
-    /// The body of the writer thread.
-    pub(super) fn write_all(&self) {
-        match self.outbox.drain(&self.socket) {
+    /// The body of the writer thread. Calls `more` when there is room for replays to go on.
+    pub(super) fn write_all(&self, more: impl FnMut()) {
+        match self.outbox.drain(&self.socket, more) {
             // Finished: the peer sees the end of the stream after the last frame.
             Ok(()) => {
                 let _ = self.socket.shutdown(Shutdown::Write);

@@ -21,7 +21,7 @@ use crate::config::Settings;
 use crate::engine::Engine;
 use crate::error::BrokerError;
 use listener::{Endpoint, Listener};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) timer: Condvar,
     /// Wakes those who wait for a state; goes with `engine`.
     pub(crate) changed: Condvar,
+    /// Wakes those who send the log to other brokers; goes with `engine`.
+    pub(crate) replicating: Condvar,
     threads: Threads,
     last_connection: AtomicU64,
 }
@@ -56,12 +58,27 @@ impl Shared {
         result
     }
 
+    /// Lets the replays of a connection go on for a bit; see [`crate::txlog::Replays`].
+    fn refill(&self, connection: u64) {
+        let mut engine = self.engine.lock();
+        engine.replay(connection);
+        let wakes = self.settle(&mut engine);
+        // A long replay takes the lock again and again: others come between.
+        MutexGuard::unlock_fair(engine);
+        for connection in wakes {
+            connection.flush();
+        }
+    }
+
     /// Tells those who wait for the engine that it may have changed; what is to be flushed is
     /// for the caller to flush.
     fn settle(&self, engine: &mut Engine) -> Wakes {
         engine.dispatch();
         if engine.timers.take_changed() {
             self.timer.notify_one();
+        }
+        if engine.log.is_replicated() {
+            self.replicating.notify_all();
         }
         if engine.watchers > 0 {
             self.changed.notify_all();
@@ -115,6 +132,7 @@ pub struct Broker {
     /// Where it listens when it does; the first is the one for plain TCP.
     endpoints: Vec<Endpoint>,
     timer: Option<JoinHandle<()>>,
+    pub(crate) replicators: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Broker {
@@ -130,6 +148,7 @@ impl Broker {
             engine: Mutex::new(engine),
             timer: Condvar::new(),
             changed: Condvar::new(),
+            replicating: Condvar::new(),
             threads: Threads::default(),
             last_connection: AtomicU64::new(0),
         });
@@ -144,6 +163,7 @@ impl Broker {
             listeners: Mutex::new(listeners),
             shared,
             timer: Some(timer),
+            replicators: Mutex::new(Vec::new()),
         })
     }
 
@@ -259,5 +279,11 @@ impl Drop for Broker {
             let _ = timer.join();
         }
         self.shared.threads.join();
+        self.shared.replicating.notify_all();
+        for replicator in self.replicators.get_mut().drain(..) {
+            let _ = replicator.join();
+        }
+        // Others that send to this one may hold it for a moment yet.
+        self.shared.engine.lock().log.detach();
     }
 }

@@ -27,6 +27,8 @@ struct State {
     /// The writer waits and has not been told to go on.
     idle: bool,
     muted: bool,
+    /// Somebody waits to be asked for more; see [`Outbox::ask_for_more`].
+    more: bool,
     phase: Phase,
     /// The writer will write nothing more.
     drained: bool,
@@ -43,6 +45,14 @@ enum Phase {
 /// As much is sent by whoever has it to send; more is left to the writer thread, which then
 /// works beside the engine.
 const SMALL: usize = 4 << 10;
+
+/// What the writer does next.
+enum Next {
+    Write,
+    /// Ask for more.
+    More,
+    End,
+}
 
 /// What the caller of [`Outbox::append`] has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +72,7 @@ impl Outbox {
                 writing: 0,
                 idle: false,
                 muted: false,
+                more: false,
                 phase: Phase::Open,
                 drained: false,
             }),
@@ -89,6 +100,22 @@ impl Outbox {
             return Appended::Flush;
         }
         Appended::Nothing
+    }
+
+    /// How many bytes wait to be written, or are being written.
+    pub(crate) fn waiting(&self) -> usize {
+        let state = self.state.lock();
+        state.pending.len() + state.writing
+    }
+
+    /// Lets the writer ask for more when it has written what there is.
+    pub(crate) fn ask_for_more(&self) {
+        let mut state = self.state.lock();
+        state.more = true;
+        // It is told to go on: whoever appends has nothing to do.
+        state.idle = false;
+        drop(state);
+        self.wake();
     }
 
     /// Sets in motion what was appended: sends it with `send`, which must not block, if it is
@@ -159,23 +186,33 @@ impl Outbox {
         self.wake();
     }
 
-    /// Writes what comes, until the outbox is finished and empty, or closed.
+    /// Writes what comes, until the outbox is finished and empty, or closed. Calls `more`, which
+    /// may append, when that was asked for and everything before is written.
     ///
     /// # Errors
     ///
     /// That of the socket.
-    pub(crate) fn drain(&self, socket: impl Write) -> io::Result<()> {
-        let result = self.write_out(socket);
+    pub(crate) fn drain(&self, socket: impl Write, more: impl FnMut()) -> io::Result<()> {
+        let result = self.write_out(socket, more);
         self.state.lock().drained = true;
         self.ended.notify_all();
         result
     }
 
-    fn write_out(&self, mut socket: impl Write) -> io::Result<()> {
+    fn write_out(&self, mut socket: impl Write, mut more: impl FnMut()) -> io::Result<()> {
         let mut taken = Vec::new();
+        // Turn by turn: what others append must not wait for a replay that finds nothing, nor a
+        // replay for a time when nobody appends.
+        let mut asked = false;
         loop {
-            if !self.take(&mut taken) {
-                return Ok(());
+            match self.take(&mut taken, !asked) {
+                Next::Write => asked = false,
+                Next::More => {
+                    more();
+                    asked = true;
+                    continue;
+                }
+                Next::End => return Ok(()),
             }
             socket.write_all(&taken)?;
             if taken.capacity() > KEEP {
@@ -185,15 +222,21 @@ impl Outbox {
         }
     }
 
-    /// Waits for something to write and swaps it into `taken`; false if nothing more will come.
-    fn take(&self, taken: &mut Vec<u8>) -> bool {
+    /// Waits for something to do; what is to be written is swapped into `taken`. If both are due,
+    /// `more_first` says what is done.
+    fn take(&self, taken: &mut Vec<u8>, more_first: bool) -> Next {
         let mut state = self.state.lock();
         state.writing = 0;
         loop {
             match state.phase {
-                Phase::Closed => return false,
-                Phase::Finishing if state.pending.is_empty() => return false,
+                Phase::Closed => return Next::End,
+                Phase::Finishing if state.pending.is_empty() => return Next::End,
                 _ => {}
+            }
+            let more = state.more && state.phase == Phase::Open;
+            if more && !state.muted && (more_first || state.pending.is_empty()) {
+                state.more = false;
+                return Next::More;
             }
             if !state.pending.is_empty() && !state.muted {
                 break;
@@ -204,7 +247,7 @@ impl Outbox {
         }
         std::mem::swap(&mut state.pending, taken);
         state.writing = taken.len();
-        true
+        Next::Write
     }
 }
 
@@ -225,7 +268,7 @@ mod tests {
             Appended::Nothing
         );
         let mut written = Vec::new();
-        outbox.drain(&mut written).unwrap();
+        outbox.drain(&mut written, || {}).unwrap();
         assert_eq!(written, b"one two ");
     }
 
@@ -239,7 +282,7 @@ mod tests {
         assert_eq!(outbox.append(|out| out.push(0)), Appended::Overflow);
         assert_eq!(outbox.append(|out| out.push(0)), Appended::Nothing);
         assert_eq!(outbox.state.lock().pending.capacity(), 0);
-        outbox.drain(Vec::new()).unwrap();
+        outbox.drain(Vec::new(), || {}).unwrap();
     }
 
     #[test]
@@ -257,11 +300,11 @@ mod tests {
             Err(io::ErrorKind::WouldBlock.into())
         });
         let mut taken = Vec::new();
-        assert!(outbox.take(&mut taken));
+        assert!(matches!(outbox.take(&mut taken, true), Next::Write));
         assert_eq!(taken, b"two");
         outbox.append(|out| out.extend_from_slice(b"three"));
         outbox.flush(refuse);
-        assert!(outbox.take(&mut taken));
+        assert!(matches!(outbox.take(&mut taken, true), Next::Write));
         outbox.state.lock().writing = 0;
         outbox.append(|out| out.extend_from_slice(&[0; SMALL + 1]));
         outbox.flush(refuse);
@@ -272,10 +315,31 @@ mod tests {
         let outbox = Outbox::new(10);
         outbox.append(|out| out.extend_from_slice(&[0; 8]));
         let mut taken = Vec::new();
-        assert!(outbox.take(&mut taken));
+        assert!(matches!(outbox.take(&mut taken, true), Next::Write));
         assert_eq!(
             outbox.append(|out| out.extend_from_slice(&[0; 3])),
             Appended::Overflow
         );
+    }
+
+    #[test]
+    fn the_writer_asks_for_more_once_per_request_and_in_turn_with_what_is_pending() {
+        let outbox = Outbox::new(100);
+        outbox.append(|out| out.extend_from_slice(b"first "));
+        outbox.ask_for_more();
+        let mut written = Vec::new();
+        let mut asked = 0;
+        outbox
+            .drain(&mut written, || {
+                asked += 1;
+                outbox.append(|out| out.extend_from_slice(b"more "));
+                match asked {
+                    1 | 2 => outbox.ask_for_more(),
+                    _ => outbox.finish(),
+                }
+            })
+            .unwrap();
+        assert_eq!(asked, 3);
+        assert_eq!(written, b"first more more more ");
     }
 }

@@ -42,10 +42,10 @@ pub(super) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
         connection,
         writer: None,
     };
-    let writing = connection.clone();
+    let (writing, replaying) = (connection.clone(), shared.clone());
     match thread::Builder::new()
         .name(format!("broker-write-{}", connection.id()))
-        .spawn(move || writing.write_all())
+        .spawn(move || writing.write_all(|| replaying.refill(writing.id())))
     {
         Ok(writer) => leaving.writer = Some(writer),
         Err(error) => {

@@ -34,7 +34,11 @@ impl Stream {
         if matches!(self, Stream::Tls(_)) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        #[allow(unused_mut, reason = "not on every system")]
+        let mut flags = SendFlags::DONTWAIT;
+        // Where there is no such flag, the socket was made with an option that does the same.
+        #[cfg(not(target_vendor = "apple"))]
+        flags.insert(SendFlags::NOSIGNAL);
         Ok(rustix::net::send(&*self.socket(), bytes, flags)?)
     }
 

@@ -39,6 +39,16 @@ pub(crate) enum Task {
         /// The place of the queue.
         topic: usize,
     },
+    /// Look after a replay: a range may end, or its pace lets it go on.
+    Replay {
+        /// Which one.
+        replay: u64,
+    },
+    /// Tell the bookmark subscriptions of a replay what is safe.
+    Safe {
+        /// Which one.
+        replay: u64,
+    },
     /// Acknowledge what a connection has published.
     Acks {
         /// The connection.

@@ -3,12 +3,14 @@
 use super::Session;
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
-use crate::filter::{Filter, OrderBy};
+use crate::filter::{Filter, OrderBy, Projection};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::sow::{Sow, is_key_text};
 use crate::topic::{Pattern, is_reserved};
+use crate::txlog::Range;
+use amps_core::CommandType;
 use amps_core::protocol::Field;
 use std::collections::HashSet;
 
@@ -17,6 +19,8 @@ pub(super) struct Criteria {
     pub(super) wanted: Wanted,
     pub(super) pattern: Pattern,
     pub(super) filter: Option<Filter>,
+    /// Which part of the log, if that is asked for.
+    pub(super) range: Option<Range>,
 }
 
 impl Criteria {
@@ -31,46 +35,86 @@ impl Criteria {
         let filter = read_filter(engine, type_at, request)?;
         if let Some(filter) = &filter
             && !filter.expression().is_deterministic()
-            && (wanted.oof || wanted.is_paginated())
+            && (wanted.oof || wanted.is_paginated() || wanted.projection.is_some())
         {
             return Err(Refusal::new(
                 text::BAD_FILTER,
-                "with oof or pages a filter must depend on the message alone",
+                "with oof, pages or groups a filter must depend on the message alone",
             ));
         }
-        if request.has(Field::Bookmark) {
-            return Err(Refusal::new(
-                text::INVALID_BOOKMARK,
-                "bookmarks are not supported",
-            ));
+        let range = read_range(request)?;
+        let pattern = match &range {
+            // With a bookmark, a queue is no more than its topics in the log.
+            Some(_) if request.command.is_subscribe() => engine.topics.behind(type_at, pattern),
+            _ => pattern,
+        };
+        if let Some(projection) = &wanted.projection {
+            check_projection(engine, type_at, &pattern, projection, request.command)?;
         }
         match &pattern {
-            Pattern::Regex(_) if wanted.skip_n.is_some() => Err(Refusal::new(
+            Pattern::Regex(_) | Pattern::Names(_) if wanted.skip_n.is_some() => Err(Refusal::new(
                 text::INVALID_OPTIONS,
                 "there are no pages of several topics",
             )),
             Pattern::Literal(name) => {
                 let at = engine.topics.find(type_at, name);
                 let topic = at.map(|at| engine.topics.at(at));
-                if topic.is_some_and(|topic| topic.queue.is_some()) {
-                    check_queue(&wanted, filter.as_ref())
+                if range.is_none() && topic.is_some_and(|topic| topic.queue.is_some()) {
+                    check_queue(&wanted, filter.as_ref(), request.command)
                 } else {
                     check_conflation(&wanted, topic.and_then(|topic| topic.sow.as_ref()))
                 }
             }
-            Pattern::Regex(_) => Ok(()),
+            Pattern::Regex(_) | Pattern::Names(_) => Ok(()),
         }?;
         Ok(Criteria {
             wanted,
             pattern,
             filter,
+            range,
         })
     }
 }
 
+/// Groups are made of the records of one topic, or by a query of the messages in a queue
+/// (`broker-behaviour §12`).
+fn check_projection(
+    engine: &Engine,
+    type_at: usize,
+    pattern: &Pattern,
+    projection: &Projection,
+    command: CommandType,
+) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Err(Refusal::new(
+            text::INVALID_OPTIONS,
+            "groups are made of one topic",
+        ));
+    };
+    if !projection.suits(engine.topics.message_type(type_at)) {
+        return Err(Refusal::new(
+            text::INVALID_OPTIONS,
+            "messages of this type cannot be made of these fields",
+        ));
+    }
+    let at = engine.topics.find(type_at, name);
+    match at.map(|at| engine.topics.at(at)) {
+        Some(topic) if topic.sow.is_some() => Ok(()),
+        Some(topic) if topic.queue.is_some() && !command.is_subscribe() => Ok(()),
+        _ => Err(Refusal::new(
+            text::INVALID_TOPIC,
+            "the topic keeps no records to make groups of",
+        )),
+    }
+}
+
 /// A queue delivers messages, not the state of records (`broker-behaviour §9`).
-fn check_queue(wanted: &Wanted, filter: Option<&Filter>) -> Result<(), Refusal> {
-    if wanted.conflation.is_some() || wanted.is_paginated() {
+fn check_queue(
+    wanted: &Wanted,
+    filter: Option<&Filter>,
+    command: CommandType,
+) -> Result<(), Refusal> {
+    if wanted.conflation.is_some() || command.is_subscribe() && wanted.is_paginated() {
         return Err(Refusal::new(
             text::INVALID_OPTIONS,
             "a queue has neither conflation nor pages",
@@ -132,6 +176,17 @@ pub(super) fn read_filter(
         return Err(bad(&"messages of this type have no fields"));
     }
     Ok(Some(parsed))
+}
+
+/// The bookmark, if there is one; an empty one is none.
+fn read_range(request: &Request<'_>) -> Result<Option<Range>, Refusal> {
+    let bookmark = request.text(Field::Bookmark);
+    if bookmark.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    Range::parse(&bookmark)
+        .map(Some)
+        .map_err(|problem| Refusal::new(text::INVALID_BOOKMARK, problem))
 }
 
 /// The order of a result, if one is asked for.

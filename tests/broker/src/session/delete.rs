@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::criteria::{check_keeps_records, read_filter, read_keys, read_topic};
+use super::sequence::Known;
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
@@ -10,8 +11,12 @@ use crate::options;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Event, Pattern, Seen, Topic};
+use crate::txlog::{Bookmark, Entry, Event as Logged, Record};
 use amps_core::AckType;
 use amps_core::protocol::Field;
+
+/// The keys of records, by the place of their topic.
+type Found = (usize, Vec<Box<[u8]>>);
 
 /// Which records go.
 enum Doomed {
@@ -30,16 +35,24 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        let known = self.recognize(engine, request);
         if let Some(at) = self.queue_of(engine, type_at, request) {
-            return self.answer_messages(engine, type_at, at, request);
+            return self.answer_messages(engine, type_at, at, request, &known);
         }
         let pattern = read_topic(request, false)?;
         let doomed = read_doomed(engine, type_at, request)?;
         check_keeps_records(engine, type_at, &pattern)?;
         self.check_entitled(engine, &pattern, Access::Write)?;
-        let counters = self.delete(engine, type_at, &pattern, &doomed, request.payload)?;
+        let counters = match known {
+            Known::Duplicate(_) => Counters {
+                deleted: Some(0),
+                ..Counters::default()
+            },
+            _ => self.delete(engine, type_at, &pattern, &doomed, request.payload, &known)?,
+        };
+        let sequence = Session::sequence_to_acknowledge(request, &known);
         let by_filter = matches!(doomed, Doomed::Matching(_));
-        self.deleted(engine, request, counters, by_filter);
+        self.deleted(engine, request, counters, by_filter, sequence);
         Ok(())
     }
 
@@ -50,6 +63,7 @@ impl Session {
         request: &Request<'_>,
         counters: Counters,
         by_filter: bool,
+        sequence: Option<u64>,
     ) {
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
@@ -61,7 +75,7 @@ impl Session {
                 continue;
             }
             if kind == Kind::Persisted {
-                self.written(engine, request, kind);
+                self.written(engine, request, kind, sequence);
                 continue;
             }
             let ack = Ack {
@@ -82,6 +96,7 @@ impl Session {
         pattern: &Pattern,
         doomed: &Doomed,
         data: &[u8],
+        known: &Known,
     ) -> Result<Counters, Refusal> {
         let who = engine.identity(self.connection.id());
         let mut counters = Counters::default();
@@ -98,6 +113,7 @@ impl Session {
             let name = engine.topics.at(*at).name.clone();
             engine.check_fault(&name)?;
         }
+        self.log_delete(engine, &found, known)?;
         let (topics, mut outlet) = engine.delivering();
         let mut deleted = 0;
         for (at, keys) in found {
@@ -107,8 +123,53 @@ impl Session {
             }
         }
         counters.deleted = Some(deleted);
+        engine.follow_log();
         Ok(counters)
     }
+
+    /// Logs the delete, if it concerns a logged topic, be there records to delete or not.
+    fn log_delete(
+        &self,
+        engine: &mut Engine,
+        found: &[Found],
+        known: &Known,
+    ) -> Result<(), Refusal> {
+        let (topics, log) = (&engine.topics, &mut engine.log);
+        for (at, _) in found {
+            let topic = topics.at(*at);
+            log.introduce(*at, topic.type_at, &topic.name)?;
+        }
+        let (logged, others) = found
+            .iter()
+            .partition::<Vec<_>, _>(|(at, _)| topics.at(*at).logged);
+        let processed = log.clock();
+        if log.has_journal() && !others.is_empty() {
+            log.keep(&Record::Kept(Entry {
+                bookmark: Bookmark::NONE,
+                processed,
+                from: 0,
+                event: Logged::Delete(in_one_list(&others)),
+            }))?;
+        }
+        if let (Some(bookmark), false) = (known.bookmark(), logged.is_empty()) {
+            log.append(Entry {
+                bookmark,
+                processed,
+                from: 0,
+                event: Logged::Delete(in_one_list(&logged)),
+            })?;
+        }
+        self.note_written(engine, known);
+        Ok(())
+    }
+}
+
+fn in_one_list(found: &[&Found]) -> Vec<(usize, Box<[u8]>)> {
+    let mut list = Vec::new();
+    for (at, keys) in found {
+        list.extend(keys.iter().map(|key| (*at, key.clone())));
+    }
+    list
 }
 
 /// The keys of the records of a topic that are to go. All of them must be the client's to delete.

@@ -1,7 +1,7 @@
 //! `logon`: who the client is.
 
 use super::write_acks::WriteAcks;
-use super::{Flow, Session};
+use super::{Flow, PublisherNames, Session};
 use crate::ack::{Ack, Kind, Status};
 use crate::auth::{Credentials, Logon};
 use crate::config::Settings;
@@ -12,8 +12,10 @@ use crate::options::{self, Item};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::server::Shared;
+use crate::txlog::Bookmark;
 use amps_core::AckType;
 use amps_core::protocol::Field;
+use std::time::Duration;
 
 /// What is to become of a logon.
 enum Verdict {
@@ -22,7 +24,7 @@ enum Verdict {
         identity: Identity,
         message_type: usize,
         /// How persisted acknowledgements are conflated.
-        write_acks: WriteAcks,
+        ack_interval: Option<Duration>,
     },
     Refused(Refusal, Flow),
     /// The hook had something else to say.
@@ -33,6 +35,10 @@ impl Session {
     pub(super) fn logon(&mut self, shared: &Shared, request: &Request<'_>) -> Flow {
         if request.wants(AckType::RECEIVED) {
             shared.turn(|engine| self.acknowledge(engine, request, Kind::Received));
+        }
+        let delay = shared.engine.lock().logon_faults.delay;
+        if !delay.is_zero() {
+            self.connection.wait_closed(delay);
         }
         // Without the engine's lock, as the hook may take its time.
         let verdict = self.judge(&shared.settings, request);
@@ -50,15 +56,24 @@ impl Session {
                 }
                 other => other,
             };
+            let verdict = match engine.logon_faults.take() {
+                Some(refusal) => Verdict::Refused(refusal, Flow::Finish),
+                None => verdict,
+            };
             match verdict {
                 Verdict::Accepted {
                     identity,
                     message_type,
-                    write_acks,
+                    ack_interval,
                 } => {
                     self.message_type = Some(message_type);
+                    let publisher = stable_hash([identity.name.as_bytes()]);
+                    self.names = PublisherNames {
+                        own: (!identity.name.is_empty()).then_some(publisher),
+                        given: engine.log.stand_in(&identity.name),
+                    };
                     if let Some(client) = engine.clients.get_mut(&self.connection.id()) {
-                        client.write_acks = write_acks;
+                        client.write_acks = WriteAcks::new(ack_interval, publisher);
                     }
                     self.enter_as(&shared.settings, engine, request, identity);
                     Flow::Continue
@@ -77,8 +92,8 @@ impl Session {
             let refusal = Refusal::new(text::DUPLICATE_LOGON, "it is logged on already");
             return Verdict::Refused(refusal, Flow::Continue);
         }
-        let write_acks = match read_options(settings, request) {
-            Ok(write_acks) => write_acks,
+        let ack_interval = match read_options(settings, request) {
+            Ok(interval) => interval,
             Err(refusal) => return Verdict::Refused(refusal, Flow::Finish),
         };
         let type_name = request.lossy(Field::MessageType);
@@ -110,7 +125,7 @@ impl Session {
                 user: kept_user,
             },
             message_type,
-            write_acks,
+            ack_interval,
         }
     }
 
@@ -136,13 +151,21 @@ impl Session {
             Some(_) => "",
             None => text::AUTHENTICATION_DISABLED,
         };
-        let bookmark = format!("{}|0|", stable_hash([identity.name.as_bytes()]));
+        // A client without a name is not recognized, so nothing is known of it.
+        let sequence = self
+            .names
+            .own
+            .map_or(0, |publisher| engine.log.last_persisted(publisher));
+        let bookmark = Bookmark {
+            publisher: stable_hash([identity.name.as_bytes()]),
+            sequence,
+        };
         self.answer(
             engine,
             request,
             Ack {
-                sequence: Some(0),
-                bookmark: bookmark.as_bytes(),
+                sequence: Some(sequence),
+                bookmark: bookmark.to_string().as_bytes(),
                 reason: reason.as_bytes(),
                 version: settings.server_version.as_bytes(),
                 ..Ack::default()
@@ -211,8 +234,8 @@ impl Session {
 }
 
 /// Reads the options. Without conflated acknowledgements there is nothing that these change.
-fn read_options(settings: &Settings, request: &Request<'_>) -> Result<WriteAcks, Refusal> {
-    let mut interval = settings.ack_conflation;
+fn read_options(settings: &Settings, request: &Request<'_>) -> Result<Option<Duration>, Refusal> {
+    let mut interval = settings.ack_conflation();
     for Item { name, value } in options::items(&request.text(Field::Options)) {
         let asked = value.as_deref().and_then(interval::parse);
         match name.as_str() {
@@ -226,12 +249,12 @@ fn read_options(settings: &Settings, request: &Request<'_>) -> Result<WriteAcks,
             }
         }
     }
-    Ok(WriteAcks::new(interval))
+    Ok(interval)
 }
 
 /// True if only one client may bear this name. To have none is not to share one.
 fn is_unique(settings: &Settings, identity: &Identity) -> bool {
-    settings.unique_client_names && !identity.name.is_empty()
+    settings.has_unique_client_names() && !identity.name.is_empty()
 }
 
 /// True if a connection of another user bears this name: that user keeps it

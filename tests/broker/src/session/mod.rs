@@ -1,19 +1,23 @@
 //! What one connection may do: the commands, one module per kind.
 
+mod bookmark;
 mod criteria;
 mod delete;
 mod heartbeat;
+mod history;
 mod logon;
+mod pause;
 mod publish;
 mod query;
 mod queue;
 mod replace;
 mod result;
+mod sequence;
 mod subscribe;
 mod write_acks;
 
 pub(crate) use heartbeat::send_beat;
-pub(crate) use write_acks::{WriteAcks, due as write_acks_due};
+pub(crate) use write_acks::{WriteAcks, due as write_acks_due, tell_all as tell_write_acks};
 
 use crate::ack::{Ack, Kind, Status};
 use crate::engine::Engine;
@@ -47,6 +51,18 @@ pub(crate) struct Session {
     connection: Arc<Connection>,
     /// The place of the message type in the settings, once logged on.
     message_type: Option<usize>,
+    names: PublisherNames,
+}
+
+/// What a client is called in bookmarks.
+#[derive(Debug, Clone, Copy, Default)]
+struct PublisherNames {
+    /// With the sequence numbers of the client; `None` if it has no name, so that nobody can
+    /// tell who it is when it comes again.
+    own: Option<u64>,
+    /// With numbers of the broker, for what comes without one. It is another name, so that the
+    /// numbers cannot meet (`broker-behaviour §7`).
+    given: u64,
 }
 
 impl Session {
@@ -54,6 +70,7 @@ impl Session {
         Session {
             connection,
             message_type: None,
+            names: PublisherNames::default(),
         }
     }
 
@@ -166,10 +183,16 @@ impl Session {
         ] {
             if request.wants(wanted) {
                 if kind == Kind::Persisted {
-                    // What it says has to be known by then.
-                    write_acks::tell_pending(engine, self.connection.id());
+                    // What was published before has to be known by then.
+                    let ack = Ack {
+                        command_id: &request.text(Field::CommandId),
+                        kind,
+                        ..Ack::default()
+                    };
+                    self.tell_when_safe(engine, &ack);
+                } else {
+                    self.acknowledge(engine, request, kind);
                 }
-                self.acknowledge(engine, request, kind);
             }
         }
     }

@@ -1,10 +1,10 @@
 //! `publish` and `delta_publish`.
 
 use super::Session;
+use super::sequence::Known;
 use crate::ack::Kind;
 use crate::engine::Engine;
 use crate::entitlement::Access;
-use crate::queue::Bookmark;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
 use crate::topic::{Incoming, Seen, is_reserved};
@@ -21,61 +21,60 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
-        let name = request.text(Field::Topic);
-        if name.is_empty() {
-            return Err(Refusal::new(text::NO_TOPIC, "the message has no topic"));
+        let known = self.recognize(engine, request);
+        if !matches!(known, Known::Duplicate(_)) {
+            self.carry_out(engine, type_at, request, &known)?;
+            self.note_written(engine, &known);
         }
-        if is_reserved(&name) {
-            if *name != *DEVNULL {
-                return Err(Refusal::new(
-                    text::INVALID_TOPIC,
-                    "the topic belongs to the server",
-                ));
-            }
-        } else {
-            self.check_publish(engine, type_at, &name, request.payload)?;
-            let at = engine.topics.find_or_create(type_at, &name);
-            let at = engine.topics.target(at);
-            let bookmark = match engine.topics.feeds_queues(at) {
-                true => match self.bookmark(engine, request) {
-                    None => return self.published(engine, request),
-                    known => known,
-                },
-                false => None,
-            };
-            let message = Incoming {
-                delta: request.command == CommandType::DeltaPublish,
-                payload: request.payload,
-                sow_key: request.text(Field::SowKey),
-                correlation_id: request.text(Field::CorrelationId),
-                expiration: request.number(Field::Expiration),
-                bookmark,
-            };
-            let (topics, mut outlet) = engine.delivering();
-            let version = topics.tick();
-            topics.at_mut(at).publish(&message, version, &mut outlet)?;
-        }
-        self.published(engine, request)
-    }
-
-    /// What identifies the message; `None` if it has come before.
-    fn bookmark(&self, engine: &mut Engine, request: &Request<'_>) -> Option<Bookmark> {
-        let who = engine.identity(self.connection.id());
-        let sequence = request.number(Field::Sequence);
-        engine.bookmarks.assign(&who.name, sequence)
-    }
-
-    /// Acknowledges the message. One that has come before as well: its publisher may not know.
-    fn published(&self, engine: &mut Engine, request: &Request<'_>) -> Result<(), Refusal> {
+        let sequence = Session::sequence_to_acknowledge(request, &known);
         for (wanted, kind) in [
             (AckType::PROCESSED, Kind::Processed),
             (AckType::COMPLETED, Kind::Completed),
             (AckType::PERSISTED, Kind::Persisted),
         ] {
             if request.wants(wanted) {
-                self.written(engine, request, kind);
+                self.written(engine, request, kind, sequence);
             }
         }
+        Ok(())
+    }
+
+    fn carry_out(
+        &self,
+        engine: &mut Engine,
+        type_at: usize,
+        request: &Request<'_>,
+        known: &Known,
+    ) -> Result<(), Refusal> {
+        let name = request.text(Field::Topic);
+        if name.is_empty() {
+            return Err(Refusal::new(text::NO_TOPIC, "the message has no topic"));
+        }
+        if is_reserved(&name) {
+            return match *name == *DEVNULL {
+                true => Ok(()),
+                false => Err(Refusal::new(
+                    text::INVALID_TOPIC,
+                    "the topic belongs to the server",
+                )),
+            };
+        }
+        self.check_publish(engine, type_at, &name, request.payload)?;
+        let at = engine.topics.find_or_create(type_at, &name);
+        let at = engine.topics.target(at);
+        let message = Incoming {
+            delta: request.command == CommandType::DeltaPublish,
+            payload: request.payload,
+            sow_key: request.text(Field::SowKey),
+            correlation_id: request.text(Field::CorrelationId),
+            expiration: request.number(Field::Expiration),
+            bookmark: known.bookmark(),
+            from: 0,
+        };
+        let (topics, mut outlet) = engine.delivering();
+        let version = topics.tick();
+        topics.at_mut(at).publish(&message, version, &mut outlet)?;
+        engine.follow_log();
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::criteria::{Criteria, check_keeps_records, read_keys, read_order};
+use super::history::{self, Past};
 use crate::ack::{Ack, Counters, Kind};
 use crate::engine::Engine;
 use crate::entitlement::Access;
@@ -24,6 +25,8 @@ pub(super) struct Query<'a> {
     pub(super) batch: usize,
     /// Only these records.
     pub(super) keys: Option<Vec<Vec<u8>>>,
+    /// Not the records of now, where a topic has others.
+    pub(super) past: Option<Past>,
 }
 
 impl<'a> Query<'a> {
@@ -46,7 +49,22 @@ impl<'a> Query<'a> {
             .map(|field| request.text(field))
             .find(|id| !id.is_empty())
             .ok_or_else(|| Refusal::new(text::INVALID_SUB_ID, "the query has no id"))?;
+        let past = match &criteria.range {
+            Some(range) if !range.is_now() => {
+                let moment = history::point(engine, range, criteria.wanted.not_found)?;
+                let subscribes = request.command.is_subscribe();
+                Some(Past::read(
+                    engine,
+                    type_at,
+                    &criteria.pattern,
+                    moment,
+                    subscribes,
+                ))
+            }
+            _ => None,
+        };
         Ok(Query {
+            past,
             criteria,
             query_id,
             order: read_order(request)?,

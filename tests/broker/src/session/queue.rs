@@ -3,13 +3,16 @@
 
 use super::Session;
 use super::criteria::read_filter;
+use super::sequence::Known;
 use crate::ack::Counters;
 use crate::engine::Engine;
 use crate::entitlement::{Access, Grant};
 use crate::options;
-use crate::queue::{Answer, Bookmark, By};
+use crate::queue::{Answer, By};
 use crate::reason::{Refusal, text};
 use crate::request::Request;
+use crate::topic::Book;
+use crate::txlog::Bookmark;
 use amps_core::protocol::Field;
 use std::time::Instant;
 
@@ -33,6 +36,7 @@ impl Session {
         type_at: usize,
         at: usize,
         request: &Request<'_>,
+        known: &Known,
     ) -> Result<(), Refusal> {
         let answer = read_answer(request)?;
         let who = engine.identity(self.connection.id());
@@ -54,11 +58,20 @@ impl Session {
         };
         let mut counters = Counters::default();
         let mut effective = 0;
-        if let Some(queue) = engine.topics.queue_mut(at) {
+        let topics = &mut engine.topics;
+        let mut book = Book {
+            at,
+            type_at,
+            name: &name,
+            log: &mut engine.log,
+        };
+        if !matches!(known, Known::Duplicate(_))
+            && let Some(queue) = topics.queue_mut(at)
+        {
             counters.topic_matches = bookmarks.len() as u64;
             for bookmark in bookmarks {
                 counters.matches += u64::from(queue.has(bookmark));
-                effective += u64::from(queue.answer(bookmark, answer, by));
+                effective += u64::from(queue.answer(bookmark, answer, by, &mut book)?);
             }
         }
         // What was given back is still there.
@@ -67,7 +80,10 @@ impl Session {
         } else {
             effective
         });
-        self.deleted(engine, request, counters, !request.has(Field::Bookmark));
+        self.note_written(engine, known);
+        let by_filter = !request.has(Field::Bookmark);
+        let sequence = Session::sequence_to_acknowledge(request, known);
+        self.deleted(engine, request, counters, by_filter, sequence);
         Ok(())
     }
 }
@@ -117,10 +133,5 @@ fn read_bookmarks(
         return Err(mixed());
     }
     let list = request.text(Field::Bookmark);
-    Bookmark::parse_list(&list).ok_or_else(|| {
-        Refusal::new(
-            text::INVALID_BOOKMARK,
-            format!("{:?}", String::from_utf8_lossy(&list)),
-        )
-    })
+    Bookmark::list(&list).map_err(|problem| Refusal::new(text::INVALID_BOOKMARK, problem))
 }

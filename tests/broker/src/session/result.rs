@@ -5,12 +5,13 @@ use super::query::Query;
 use crate::ack::Counters;
 use crate::engine::{Engine, Identity};
 use crate::entitlement::{Access, Grant};
-use crate::filter::{Candidate, SortKey};
+use crate::filter::{Candidate, Projection, SortKey};
 use crate::sow::Record;
 use crate::time::timestamp;
 use crate::topic::{Seen, Topic, Topics, compare_on_page};
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
+use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
 /// A frame is closed beyond this, so that large records do not add up to a frame that nobody
@@ -25,6 +26,23 @@ struct Found<'e> {
     bookmark: Option<&'e str>,
     /// Nothing if there is no order.
     sort: Option<SortKey>,
+}
+
+impl<'e> Found<'e> {
+    fn new(
+        topic: &'e Topic,
+        record: &'e Record,
+        bookmark: Option<&'e str>,
+        query: &Query<'_>,
+    ) -> Found<'e> {
+        let order = query.order.as_ref();
+        Found {
+            topic,
+            record,
+            bookmark,
+            sort: order.map(|order| order.key(&topic.message_type, &record.payload)),
+        }
+    }
 }
 
 /// A record as it is sent.
@@ -50,6 +68,14 @@ impl Session {
         let mut counters = Counters::default();
         let mut found = find(topics, type_at, &who, query, &mut counters);
         counters.matches = found.len() as u64;
+        let groups;
+        if let Some(projection) = &query.criteria.wanted.projection {
+            groups = group(found, projection);
+            found = groups
+                .iter()
+                .map(|(topic, record)| Found::new(topic, record, None, query))
+                .collect();
+        }
         sort(&mut found, query);
         let wanted = &query.criteria.wanted;
         let count = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok());
@@ -100,7 +126,7 @@ fn find<'e>(
     topics: &'e Topics,
     type_at: usize,
     who: &Identity,
-    query: &Query<'_>,
+    query: &'e Query<'_>,
     counters: &mut Counters,
 ) -> Vec<Found<'e>> {
     let criteria = &query.criteria;
@@ -115,14 +141,7 @@ fn find<'e>(
             counters.topic_matches += 1;
             let filter = criteria.filter.as_ref();
             if grant.covers(seen) && filter.is_none_or(|filter| filter.matches(seen)) {
-                let order = query.order.as_ref();
-                let sort = order.map(|order| order.key(&topic.message_type, &record.payload));
-                found.push(Found {
-                    topic,
-                    record,
-                    bookmark,
-                    sort,
-                });
+                found.push(Found::new(topic, record, bookmark, query));
             }
         };
         if let Some(sow) = &topic.sow {
@@ -130,12 +149,18 @@ fn find<'e>(
                 let seen = Seen::record(&topic.message_type, &topic.name, record);
                 look_at(record, None, &seen);
             };
-            match &query.keys {
-                Some(keys) => keys
+            let past = query.past.as_ref().and_then(|past| past.of(at));
+            match (&query.keys, past) {
+                (Some(keys), Some(past)) => past
+                    .iter()
+                    .filter(|record| keys.iter().any(|key| **key == *record.key))
+                    .for_each(&mut look_at),
+                (None, Some(past)) => past.iter().for_each(&mut look_at),
+                (Some(keys), None) => keys
                     .iter()
                     .filter_map(|key| sow.get(key))
                     .for_each(&mut look_at),
-                None => sow.records().for_each(&mut look_at),
+                (None, None) => sow.records().for_each(&mut look_at),
             }
         }
         // A queue is browsed: nothing is leased. Its messages have no keys to be asked for by.
@@ -147,6 +172,43 @@ fn find<'e>(
         }
     }
     found
+}
+
+/// Makes one record of each group, in the order in which the groups are found.
+fn group<'e>(found: Vec<Found<'e>>, projection: &Projection) -> Vec<(&'e Topic, Record)> {
+    let mut places = FxHashMap::default();
+    let mut groups: Vec<(Vec<u8>, Vec<Found<'e>>)> = Vec::new();
+    for one in found {
+        let seen = Seen::record(&one.topic.message_type, &one.topic.name, one.record);
+        let key = projection.group(&seen);
+        let place = *places.entry(key.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[place].1.push(one);
+    }
+    let make = |(key, mut members): (Vec<u8>, Vec<Found<'e>>)| {
+        // Fields outside the groups have the value that was processed last.
+        members.sort_by_key(|member| member.record.version);
+        let seen =
+            |one: &Found<'e>| Seen::record(&one.topic.message_type, &one.topic.name, one.record);
+        let inputs = members
+            .iter()
+            .map(|one| projection.inputs(&seen(one)))
+            .collect::<Vec<_>>();
+        let last = members.last()?;
+        let inputs = inputs.iter().map(|inputs| &inputs[..]);
+        let record = Record {
+            key: key.into(),
+            payload: projection.record(&seen(last), inputs).into(),
+            correlation_id: Vec::new(),
+            updated: last.record.updated,
+            version: last.record.version,
+            expires: None,
+        };
+        Some((last.topic, record))
+    };
+    groups.into_iter().filter_map(make).collect()
 }
 
 /// Pages need an order that no two records share, so that none is on two pages or on none.

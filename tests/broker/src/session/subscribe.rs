@@ -1,6 +1,7 @@
 //! The four commands that subscribe, and `unsubscribe`.
 
 use super::Session;
+use super::bookmark::Wishes;
 use super::criteria::{Criteria, read_order};
 use super::query::Query;
 use crate::ack::{Ack, Counters, Kind};
@@ -10,7 +11,7 @@ use crate::filter::{Extractor, OrderBy};
 use crate::options::Wanted;
 use crate::reason::{Refusal, text};
 use crate::request::Request;
-use crate::topic::{Conflation, Had, Known, Page, Subscription};
+use crate::topic::{Conflation, Had, Known, Page, Pattern, Subscription};
 use amps_core::protocol::{Field, list_items};
 use amps_core::{AckType, CommandType};
 use std::borrow::Cow;
@@ -25,6 +26,8 @@ struct Entry<'a> {
     /// What it takes the place of.
     replaced: Option<Arc<Subscription>>,
     had: Had,
+    /// It is delivered to from the log.
+    reads_log: bool,
 }
 
 impl Session {
@@ -34,6 +37,9 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let criteria = Criteria::read(engine, type_at, request)?;
         if read_order(request)?.is_some() {
             return Err(Refusal::new(
@@ -41,7 +47,7 @@ impl Session {
                 "only a query has an order",
             ));
         }
-        if request.has(Field::TopN) || request.has(Field::SkipN) {
+        if request.has(Field::SkipN) || request.has(Field::TopN) && criteria.range.is_none() {
             return Err(Refusal::new(
                 text::INVALID_OPTIONS,
                 "this limits a query or a replay, and the command is neither",
@@ -50,14 +56,18 @@ impl Session {
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &criteria, request)?;
         let granted = backlog_option(engine, type_at, &criteria);
+        let start = self.start_of(engine, type_at, &criteria, replaced.as_ref(), request)?;
+        let has_bookmark = criteria.range.is_some();
+        let wishes = Wishes::of(&criteria.wanted);
         let entry = Entry {
             id: &id,
             criteria,
             order: None,
             replaced,
             had: Had::Nothing,
+            reads_log: start.is_some(),
         };
-        self.enter(engine, type_at, request, entry);
+        let added = self.enter(engine, type_at, request, entry);
         let acks = Ack {
             command_id: &request.text(Field::CommandId),
             sub_id: &id,
@@ -79,6 +89,11 @@ impl Session {
             };
             engine.send(&self.connection, |out| ack.write(out));
         }
+        match start {
+            Some(start) => self.replay(engine, type_at, request, wishes, &added, start),
+            None if has_bookmark => self.nothing_to_replay(engine, request, &id),
+            None => {}
+        }
         Ok(())
     }
 
@@ -90,9 +105,20 @@ impl Session {
         type_at: usize,
         request: &Request<'_>,
     ) -> Result<(), Refusal> {
+        if self.is_pause_or_resume(engine, request)? {
+            return Ok(());
+        }
         let query = Query::read(engine, type_at, request)?;
         let id = sub_id(request)?;
         let replaced = self.check_id(engine, &id, &query.criteria, request)?;
+        let mut start =
+            self.start_of(engine, type_at, &query.criteria, replaced.as_ref(), request)?;
+        if let (Some(start), Some(past)) = (&mut start, &query.past) {
+            check_history(engine, type_at, &query.criteria.pattern)?;
+            // What came after the state that is shown.
+            start.after(past.position);
+        }
+        let wishes = Wishes::of(&query.criteria.wanted);
         let known = replaced
             .as_ref()
             .map(|old| self.known_through(engine, old))
@@ -114,7 +140,8 @@ impl Session {
             if limited {
                 sent.insert(topic.at, &record.key);
             }
-            known.has(topic.at, &record.key)
+            // What the client has is what is now, not what was.
+            query.past.is_none() && known.has(topic.at, &record.key)
         });
         self.query_done(engine, request, acks, counters);
         let had = if limited {
@@ -132,10 +159,14 @@ impl Session {
             order,
             replaced,
             had,
+            reads_log: start.is_some(),
         };
         let added = self.enter(engine, type_at, request, entry);
         if added.oof {
             self.take_back(engine, &added, &known);
+        }
+        if let Some(start) = start {
+            self.replay(engine, type_at, request, wishes, &added, start);
         }
         Ok(())
     }
@@ -159,6 +190,12 @@ impl Session {
             return Err(Refusal::new(
                 text::SUBID_IN_USE,
                 format!("subscription {}", String::from_utf8_lossy(id)),
+            ));
+        }
+        if used.projection.is_some() || criteria.wanted.projection.is_some() {
+            return Err(Refusal::new(
+                text::INVALID_OPTIONS,
+                "an aggregated subscription is not replaced, nor does it replace",
             ));
         }
         let keeps_paging =
@@ -187,12 +224,14 @@ impl Session {
             order,
             replaced,
             had,
+            reads_log,
         } = entry;
         let granted = granted_backlog(engine, type_at, &criteria);
         let Criteria {
             wanted,
             pattern,
             filter,
+            range: _,
         } = criteria;
         let backlog = granted.unwrap_or(1);
         let page = page(&wanted, order);
@@ -210,6 +249,7 @@ impl Session {
             no_empties: wanted.no_empties,
             oof: wanted.oof,
             timestamp: wanted.timestamp,
+            bookmark: wanted.bookmark || reads_log,
             sow_key: !wanted.no_sow_key,
             conflation: wanted.conflation.map(|interval| Conflation {
                 interval,
@@ -218,6 +258,7 @@ impl Session {
                     .map(|paths| (Extractor::new(&paths), paths.len())),
             }),
             page,
+            projection: wanted.projection,
             backlog,
             had,
             since: engine.topics.tick(),
@@ -228,11 +269,13 @@ impl Session {
         // Without a client the connection was taken away; its reader is about to notice.
         if let Some(client) = engine.clients.get_mut(&connection) {
             client.subscriptions.insert(id.into(), added.clone());
-            engine.topics.subscribe(&self.connection, type_at, &added);
+            if !reads_log {
+                engine.topics.subscribe(&self.connection, type_at, &added);
+            }
         }
         // Afterwards, so that a queue finds both and lets the new one keep the leases.
         if let Some(old) = replaced {
-            engine.topics.unsubscribe(connection, &old);
+            engine.unsubscribe(connection, &old);
         }
         added
     }
@@ -260,11 +303,11 @@ impl Session {
                 if let Some(client) = engine.clients.get_mut(&self.connection.id()) {
                     client.subscriptions.clear();
                 }
-                engine.topics.forget(self.connection.id());
+                engine.forget_subscriptions(self.connection.id());
             } else if let Some(client) = engine.clients.get_mut(&self.connection.id())
                 && let Some(ended) = client.subscriptions.remove(id)
             {
-                engine.topics.unsubscribe(self.connection.id(), &ended);
+                engine.unsubscribe(self.connection.id(), &ended);
             }
         }
         self.processed(engine, request);
@@ -274,6 +317,9 @@ impl Session {
 
 /// How many messages of queues a subscription gets at a time, if there are queues among its topics.
 fn granted_backlog(engine: &Engine, type_at: usize, criteria: &Criteria) -> Option<usize> {
+    if criteria.range.is_some() {
+        return None;
+    }
     let asked = criteria.wanted.max_backlog.unwrap_or(1);
     let topics = &engine.topics;
     topics.granted_backlog(type_at, &criteria.pattern, asked)
@@ -284,6 +330,21 @@ fn backlog_option(engine: &Engine, type_at: usize, criteria: &Criteria) -> Strin
     granted_backlog(engine, type_at, criteria)
         .map(|granted| format!("max_backlog={granted}"))
         .unwrap_or_default()
+}
+
+/// Refuses a topic of which nothing is known but the present.
+fn check_history(engine: &Engine, type_at: usize, pattern: &Pattern) -> Result<(), Refusal> {
+    let Pattern::Literal(name) = pattern else {
+        return Ok(());
+    };
+    let at = engine.topics.find(type_at, name);
+    match at.and_then(|at| engine.topics.at(at).history) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(
+            text::INVALID_BOOKMARK,
+            "the topic has no history",
+        )),
+    }
 }
 
 /// The page that a paginated subscription keeps.

@@ -5,16 +5,20 @@
 //! to its sequence number is safe. A failure is told at once, and the successes before it first,
 //! so that of five publishes with the third refused the client hears 2, then the failure of 3,
 //! then 5.
+//!
+//! What is not safe yet, or held by a test, is told when it is safe, in the order in which it was
+//! published: a failure waits for the successes before it.
 
 use super::Session;
 use crate::ack::{Ack, Kind, Status};
 use crate::engine::Engine;
-use crate::hash::stable_hash;
 use crate::reason::Refusal;
 use crate::request::Request;
 use crate::server::Task;
+use crate::txlog::Bookmark;
 use amps_core::AckType;
 use amps_core::protocol::Field;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// What a connection is still to be told.
@@ -22,25 +26,100 @@ use std::time::{Duration, Instant};
 pub(crate) struct WriteAcks {
     /// Set if acknowledgements are conflated.
     interval: Option<Duration>,
-    /// The highest sequence number that is persisted and not acknowledged.
-    pending: Option<u64>,
+    /// The publisher in the bookmarks of the client.
+    publisher: u64,
+    owed: VecDeque<Owed>,
     /// A timer is set.
     armed: bool,
 }
 
+/// Something to be told when the log is safe up to a position.
+#[derive(Debug)]
+struct Owed {
+    position: u64,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// Everything up to this sequence number succeeded.
+    Success(u64),
+    /// A frame of its own.
+    Frame(Vec<u8>),
+}
+
 impl WriteAcks {
-    pub(crate) fn new(interval: Option<Duration>) -> WriteAcks {
+    pub(crate) fn new(interval: Option<Duration>, publisher: u64) -> WriteAcks {
         WriteAcks {
             interval,
+            publisher,
             ..WriteAcks::default()
         }
+    }
+
+    fn push_success(&mut self, sequence: u64, position: u64) {
+        // One acknowledgement tells both, as soon as the later one may be told.
+        if let Some(Owed {
+            position: last,
+            what: What::Success(highest),
+        }) = self.owed.back_mut()
+            && *last == position
+        {
+            *highest = sequence.max(*highest);
+            return;
+        }
+        let what = What::Success(sequence);
+        self.owed.push_back(Owed { position, what });
+    }
+
+    /// Takes what may be told when the log is safe up to here: frames in their order.
+    fn take(&mut self, durable: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut highest = None;
+        while let Some(owed) = self.owed.front()
+            && owed.position <= durable
+            && let Some(Owed { what, .. }) = self.owed.pop_front()
+        {
+            match what {
+                What::Success(sequence) => highest = highest.max(Some(sequence)),
+                What::Frame(frame) => {
+                    self.write_success(highest.take(), &mut out);
+                    out.extend_from_slice(&frame);
+                }
+            }
+        }
+        self.write_success(highest, &mut out);
+        out
+    }
+
+    fn write_success(&self, sequence: Option<u64>, out: &mut Vec<u8>) {
+        let Some(sequence) = sequence else {
+            return;
+        };
+        let bookmark = Bookmark {
+            publisher: self.publisher,
+            sequence,
+        }
+        .to_string();
+        let ack = Ack {
+            sequence: Some(sequence),
+            bookmark: bookmark.as_bytes(),
+            kind: Kind::Persisted,
+            ..Ack::default()
+        };
+        ack.write(out);
     }
 }
 
 impl Session {
     /// Acknowledges a write that succeeded: `received` and `stats` are not among it.
-    pub(super) fn written(&self, engine: &mut Engine, request: &Request<'_>, kind: Kind) {
-        let sequence = request.number(Field::Sequence);
+    pub(super) fn written(
+        &self,
+        engine: &mut Engine,
+        request: &Request<'_>,
+        kind: Kind,
+        sequence: Option<u64>,
+    ) {
         if let (Kind::Persisted, Some(sequence)) = (kind, sequence)
             && self.conflate(engine, sequence)
         {
@@ -52,12 +131,16 @@ impl Session {
             kind,
             ..Ack::default()
         };
-        engine.send(&self.connection, |out| ack.write(out));
+        match kind {
+            Kind::Persisted => self.tell_when_safe(engine, &ack),
+            _ => engine.send(&self.connection, |out| ack.write(out)),
+        }
     }
 
-    /// Notes a success to be told later; false if it is to be told now.
+    /// Notes a success to be told later; false if it is not to be conflated.
     fn conflate(&self, engine: &mut Engine, sequence: u64) -> bool {
         let connection = self.connection.id();
+        let position = engine.log.end();
         let Some(client) = engine.clients.get_mut(&connection) else {
             return false;
         };
@@ -65,9 +148,9 @@ impl Session {
         let Some(interval) = acks.interval else {
             return false;
         };
-        acks.pending = acks.pending.max(Some(sequence));
+        acks.push_success(sequence, position);
         if interval.is_zero() {
-            tell_pending(engine, connection);
+            tell(engine, connection);
         } else if !acks.armed {
             acks.armed = true;
             engine
@@ -75,6 +158,21 @@ impl Session {
                 .add(Instant::now() + interval, Task::Acks { connection });
         }
         true
+    }
+
+    /// Sends an acknowledgement after everything that was published before, as soon as that may be
+    /// told; mostly at once.
+    pub(super) fn tell_when_safe(&self, engine: &mut Engine, ack: &Ack<'_>) {
+        let connection = self.connection.id();
+        let position = engine.log.end();
+        let Some(client) = engine.clients.get_mut(&connection) else {
+            return;
+        };
+        let mut frame = Vec::new();
+        ack.write(&mut frame);
+        let what = What::Frame(frame);
+        client.write_acks.owed.push_back(Owed { position, what });
+        tell(engine, connection);
     }
 
     /// Tells a client that a write failed, after everything that succeeded before.
@@ -91,9 +189,6 @@ impl Session {
             if !request.wants(wanted) {
                 continue;
             }
-            if kind == Kind::Persisted {
-                tell_pending(engine, self.connection.id());
-            }
             let ack = Ack {
                 command_id: &request.text(Field::CommandId),
                 sequence: request.number(Field::Sequence),
@@ -102,29 +197,28 @@ impl Session {
                 reason: refusal.reason.as_bytes(),
                 ..Ack::default()
             };
-            engine.send(&self.connection, |out| ack.write(out));
+            match kind {
+                Kind::Persisted => self.tell_when_safe(engine, &ack),
+                _ => engine.send(&self.connection, |out| ack.write(out)),
+            }
         }
     }
 }
 
-/// Sends the conflated acknowledgement, if there is something to acknowledge.
-pub(super) fn tell_pending(engine: &mut Engine, connection: u64) {
+/// Sends what is owed to a connection and may be told.
+fn tell(engine: &mut Engine, connection: u64) {
+    if engine.acks_held {
+        return;
+    }
+    let durable = engine.log.durable();
     let Some(client) = engine.clients.get_mut(&connection) else {
         return;
     };
-    let Some(sequence) = client.write_acks.pending.take() else {
-        return;
-    };
-    let name = client.identity.as_ref().map_or("", |who| &who.name);
-    let bookmark = format!("{}|{sequence}|", stable_hash([name.as_bytes()]));
-    let to = client.connection.clone();
-    let ack = Ack {
-        sequence: Some(sequence),
-        bookmark: bookmark.as_bytes(),
-        kind: Kind::Persisted,
-        ..Ack::default()
-    };
-    engine.send(&to, |out| ack.write(out));
+    let frames = client.write_acks.take(durable);
+    if !frames.is_empty() {
+        let to = client.connection.clone();
+        engine.send(&to, |out| out.extend_from_slice(&frames));
+    }
 }
 
 /// The interval of a connection is over.
@@ -132,5 +226,18 @@ pub(crate) fn due(engine: &mut Engine, connection: u64) {
     if let Some(client) = engine.clients.get_mut(&connection) {
         client.write_acks.armed = false;
     }
-    tell_pending(engine, connection);
+    tell(engine, connection);
+}
+
+/// More of the log is safe than before, or a test holds acknowledgements back no longer.
+pub(crate) fn tell_all(engine: &mut Engine) {
+    let waiting = engine
+        .clients
+        .iter()
+        .filter(|(_, client)| !client.write_acks.owed.is_empty())
+        .map(|(connection, _)| *connection)
+        .collect::<Vec<_>>();
+    for connection in waiting {
+        tell(engine, connection);
+    }
 }

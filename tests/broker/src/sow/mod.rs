@@ -133,7 +133,7 @@ mod tests {
     fn record(key: impl ToString, payload: &str) -> Record {
         Record {
             key: key.to_string().into_bytes().into(),
-            payload: payload.into(),
+            payload: payload.to_owned().into(),
             correlation_id: Vec::new(),
             updated: 1,
             version: 1,
@@ -153,7 +153,7 @@ mod tests {
         for key in 0..1000u64 {
             assert!(sow.put(record(key, "old")).is_none());
         }
-        assert_eq!(sow.put(record(7, "new")).unwrap().payload, b"old");
+        assert_eq!(sow.put(record(7, "new")).unwrap().payload, "old");
         for key in (0..1000u64).filter(|key| key % 7 != 0) {
             assert!(sow.remove(key.to_string().as_bytes()).is_some());
         }
@@ -163,7 +163,7 @@ mod tests {
         assert!(sow.slots.len() < 500, "gaps are closed");
         for key in left {
             let record = sow.get(key.to_string().as_bytes()).unwrap();
-            assert_eq!(record.payload == b"new", key == 7);
+            assert_eq!(record.payload == "new", key == 7);
         }
         assert!(sow.get(b"1").is_none());
         assert!(sow.remove(b"1").is_none());

@@ -1,12 +1,14 @@
 //! One record of a topic.
 
+use bytes::Bytes;
 use std::time::Instant;
 
 /// One record.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) key: Box<[u8]>,
-    pub(crate) payload: Vec<u8>,
+    /// Shared with the transaction log, if the topic is logged.
+    pub(crate) payload: Bytes,
     /// The publisher's token on the last message; may be empty.
     pub(crate) correlation_id: Vec<u8>,
     /// When the last message was processed, in microseconds since 1970.

@@ -1,8 +1,10 @@
 //! Something that happened to a topic, on its way to the subscriptions.
 
+use super::Topic;
 use crate::filter::{Candidate, Delta, diff};
 use crate::message_type::MessageType;
 use crate::sow::{Record, Sow};
+use crate::txlog::{Bookmark, Entry, Message};
 use std::cell::OnceCell;
 
 /// What happened.
@@ -27,12 +29,40 @@ pub(crate) struct Change<'a> {
     pub(crate) correlation_id: &'a [u8],
     /// When it was processed, in microseconds since 1970; the clock is asked if it is not said.
     pub(crate) processed: Option<u64>,
+    /// What it is called in the transaction log, if it stands there.
+    pub(crate) bookmark: Option<Bookmark>,
     /// The record as it was before.
     pub(crate) old: Option<&'a Record>,
     /// The records as they are now.
     pub(crate) sow: Option<&'a Sow>,
     /// See [`Change::delta`].
     pub(crate) delta: OnceCell<Delta>,
+}
+
+impl<'a> Change<'a> {
+    /// A message of the log. `with_old` says whether it counts as a change of what was there
+    /// before.
+    pub(crate) fn logged(
+        topic: &'a Topic,
+        entry: &'a Entry,
+        message: &'a Message,
+        with_old: bool,
+    ) -> Change<'a> {
+        Change {
+            event: Event::Published,
+            at: topic.at,
+            topic: &topic.name,
+            message_type: &topic.message_type,
+            payload: &message.payload,
+            key: &message.key,
+            correlation_id: &message.correlation_id,
+            processed: Some(entry.processed),
+            bookmark: Some(entry.bookmark),
+            old: message.old.as_deref().filter(|_| with_old),
+            sow: topic.sow.as_ref(),
+            delta: OnceCell::new(),
+        }
+    }
 }
 
 impl Change<'_> {

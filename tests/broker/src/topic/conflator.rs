@@ -65,8 +65,9 @@ impl Conflator {
         }
         match self.held.get_mut(key) {
             Some(held) => {
-                // The first message gives the time, the last one everything else.
+                // The first message gives the time and the bookmark, the last one everything else.
                 news.processed = held.news.processed;
+                news.bookmark = held.news.bookmark;
                 // By a key of its own, a subscription may conflate several records: their deltas
                 // have nothing to do with each other.
                 if held.news.oof.is_none()
@@ -139,6 +140,7 @@ fn owned(news: News<'_>) -> News<'static> {
         key: Cow::Owned(news.key.into_owned()),
         correlation_id: Cow::Owned(news.correlation_id.into_owned()),
         processed: news.processed,
+        bookmark: news.bookmark,
     }
 }
 
@@ -155,6 +157,7 @@ mod tests {
             key: Cow::Borrowed(b"k"),
             correlation_id: Cow::Borrowed(b""),
             processed: Some(processed),
+            bookmark: None,
         }
     }
 

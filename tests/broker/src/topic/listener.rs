@@ -2,13 +2,14 @@
 
 use super::change::{Change, Event, Seen};
 use super::conflator::Conflator;
+use super::groups::{Groups, Regrouped, Source};
 use super::news::{News, Reason};
 use super::window::{Shift, Window};
 use super::{Subscription, Topic};
 use crate::entitlement::Grant;
-use crate::filter::{Candidate, Extractor, SortKey};
+use crate::filter::{Candidate, Extractor, Projection, SortKey, diff};
 use crate::message_type::MessageType;
-use crate::sow::Sow;
+use crate::sow::{Record, Sow};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,13 +21,15 @@ pub(crate) struct Listener {
     grant: Grant,
     /// The page that it shows, if it is paginated.
     window: Option<Window>,
+    /// The groups that it shows, if it is aggregated.
+    groups: Option<Groups>,
     /// What waits to be sent, if it is conflated.
     pub(super) conflator: Option<Conflator>,
 }
 
 /// What a change means to a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It is none of its business.
     Silent,
     /// There is a message, to be sent with all its fields or only with those that changed.
@@ -35,10 +38,12 @@ pub(super) enum Verdict {
     Leaves(Reason),
     /// The page knows.
     Page,
+    /// The groups know.
+    Groups,
 }
 
 impl Listener {
-    pub(super) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
+    pub(crate) fn new(subscription: &Arc<Subscription>, grant: Grant, topic: &Topic) -> Listener {
         let sow = topic.sow.as_ref();
         let conflator = subscription
             .conflation
@@ -51,6 +56,7 @@ impl Listener {
             subscription: subscription.clone(),
             grant,
             window: window.map(Window::new),
+            groups: subscription.projection.as_ref().map(|_| Groups::default()),
             conflator,
         };
         if let Some(sow) = sow {
@@ -63,6 +69,9 @@ impl Listener {
     fn learn(&mut self, topic: &Topic, sow: &Sow) {
         let message_type = &topic.message_type;
         let seen = |record| Seen::record(message_type, &topic.name, record);
+        if self.groups.is_some() {
+            return self.learn_groups(topic, sow);
+        }
         if self.window.is_some() {
             for record in sow.records() {
                 if !self.covers(&seen(record)) {
@@ -87,6 +96,30 @@ impl Listener {
         }
     }
 
+    /// As [`Listener::learn`], for groups.
+    fn learn_groups(&mut self, topic: &Topic, sow: &Sow) {
+        let (Some(mut groups), Some(projection)) =
+            (self.groups.take(), &self.subscription.projection)
+        else {
+            return;
+        };
+        let source = Source {
+            message_type: &topic.message_type,
+            topic: &topic.name,
+            sow,
+        };
+        let covered =
+            |record: &&Record| self.covers(&Seen::record(&topic.message_type, &topic.name, record));
+        groups.fill(projection, source, sow.records().filter(covered));
+        if let Some(conflator) = &mut self.conflator {
+            let known = groups
+                .all()
+                .filter(|(key, _)| self.subscription.had.has(topic.at, key));
+            known.for_each(|(key, payload)| conflator.note_sent(key, payload));
+        }
+        self.groups = Some(groups);
+    }
+
     fn sort_key(&self, message_type: &MessageType, payload: &[u8]) -> Option<SortKey> {
         let order = self.subscription.page.as_ref()?.order.as_ref()?;
         Some(order.key(message_type, payload))
@@ -105,6 +138,7 @@ impl Listener {
             && !delta
             && matches!(self.grant, Grant::Everything)
             && self.window.is_none()
+            && self.groups.is_none()
             && self.conflator.is_none()
     }
 
@@ -128,9 +162,12 @@ impl Listener {
     }
 
     /// Decides what a change means (`broker-behaviour §4, §5`).
-    pub(super) fn judge(&self, change: &Change<'_>) -> Verdict {
+    pub(crate) fn judge(&self, change: &Change<'_>) -> Verdict {
         if self.window.is_some() {
             return Verdict::Page;
+        }
+        if self.groups.is_some() {
+            return Verdict::Groups;
         }
         let oof = self.subscription.oof;
         // Worth asking only where it makes a difference: it evaluates the filter once more.
@@ -160,14 +197,14 @@ impl Listener {
     }
 
     /// What the client is told. `whole` asks for all fields in any case.
-    pub(super) fn news<'c>(
+    pub(crate) fn news<'c>(
         &self,
         verdict: Verdict,
         change: &'c Change<'_>,
         whole: bool,
     ) -> Option<News<'c>> {
         match verdict {
-            Verdict::Silent | Verdict::Page => None,
+            Verdict::Silent | Verdict::Page | Verdict::Groups => None,
             Verdict::Leaves(reason) => self.leaving(change, reason),
             Verdict::Message { whole: wanted } => self.message(change, whole || wanted),
         }
@@ -209,6 +246,7 @@ impl Listener {
             key: Cow::Borrowed(change.key),
             correlation_id: Cow::Borrowed(correlation_id),
             processed: change.processed,
+            bookmark: None,
         })
     }
 
@@ -250,6 +288,51 @@ impl Listener {
                 false => moved(key, None),
             };
             news.into_iter().for_each(&mut each);
+        }
+    }
+
+    /// Works out what a change does to the groups, and what that means to the client.
+    pub(super) fn regroup<'c>(&mut self, change: &'c Change<'_>, each: impl FnMut(News<'c>)) {
+        let covered = change.event == Event::Published && self.covers(&change.now());
+        let subscription = self.subscription.clone();
+        let (Some(groups), Some(projection)) = (&mut self.groups, &subscription.projection) else {
+            return;
+        };
+        let regrouped = groups.update(projection, change, covered);
+        regrouped
+            .into_iter()
+            .filter_map(|group| self.group_news(change, projection, group))
+            .for_each(each);
+    }
+
+    fn group_news<'c>(
+        &self,
+        change: &Change<'_>,
+        projection: &Projection,
+        group: Regrouped,
+    ) -> Option<News<'c>> {
+        let Regrouped { key, old, new } = group;
+        let news = |oof, payload, whole| News {
+            oof,
+            payload: Cow::Owned(payload),
+            whole,
+            key: Cow::Owned(key.into()),
+            correlation_id: Cow::Borrowed(b""),
+            processed: change.processed,
+            // A group is of many messages.
+            bookmark: None,
+        };
+        match (old, new) {
+            (Some(old), Some(new)) if self.subscription.delta => {
+                let delta = diff(change.message_type, &old, &new, projection.keys());
+                let silent = self.subscription.no_empties && !delta.changed;
+                (!silent).then(|| news(None, delta.payload, false))
+            }
+            (_, Some(new)) => Some(news(None, new, true)),
+            (Some(old), None) if self.subscription.oof => {
+                Some(news(Some(self.reason_to_leave(change)), old, true))
+            }
+            _ => None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod change;
 mod conflator;
+mod groups;
 mod known;
 mod listener;
 mod news;
@@ -15,12 +16,12 @@ mod subscription;
 mod window;
 mod write;
 
-pub(crate) use change::{Event, Seen};
+pub(crate) use change::{Change, Event, Seen};
 pub(crate) use known::{Had, Known};
-pub(crate) use listener::Listener;
-pub(crate) use news::{Addressees, Reason};
+pub(crate) use listener::{Listener, Verdict};
+pub(crate) use news::{Addressees, Parcels, Reason};
 pub(crate) use pattern::Pattern;
-pub(crate) use queueing::Fed;
+pub(crate) use queueing::{Book, Fed};
 pub(crate) use route::{Outlet, Routes};
 pub(crate) use subscription::{Conflation, Page, Subscription};
 pub(crate) use window::compare as compare_on_page;
@@ -33,6 +34,7 @@ use crate::message_type::MessageType;
 use crate::queue::Queue;
 use crate::server::{Connection, Wakes};
 use crate::sow::{KeyRule, Sow};
+use crate::txlog::{History, LoggedTopics};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,6 +49,10 @@ pub(crate) struct Topic {
     pub(crate) routes: Routes,
     /// How many messages were published and accepted.
     pub(crate) published: u64,
+    /// What is done to it goes into the transaction log.
+    pub(crate) logged: bool,
+    /// Set if its records can be asked for as they were.
+    pub(crate) history: Option<History>,
     /// Its place among the topics.
     pub(crate) at: usize,
     /// The queue of this name; then nobody listens here.
@@ -56,7 +62,7 @@ pub(crate) struct Topic {
     /// The place of the topic that messages to this one go to: itself, unless it is a queue.
     target: usize,
     /// The place of its message type.
-    type_at: usize,
+    pub(crate) type_at: usize,
 }
 
 impl Topic {
@@ -88,6 +94,7 @@ pub(crate) struct Topics {
     entitlements: Entitlements,
     /// The places of the queues to which something has happened.
     stirred: Vec<usize>,
+    logged: LoggedTopics,
     /// Counts messages and subscriptions.
     clock: u64,
 }
@@ -102,6 +109,7 @@ impl Topics {
         message_types: &[NamedType],
         configured: &[TopicConfig],
         entitlements: Entitlements,
+        logged: LoggedTopics,
     ) -> Result<Topics, BrokerError> {
         let mut topics = Topics {
             types: message_types
@@ -110,6 +118,7 @@ impl Topics {
                 .collect(),
             index: message_types.iter().map(|_| FxHashMap::default()).collect(),
             entitlements,
+            logged,
             ..Topics::default()
         };
         for config in configured {
@@ -135,11 +144,15 @@ impl Topics {
         if self.find(type_at, name).is_some() {
             return Err("configured twice".to_owned());
         }
+        if config.past().is_some() && config.default_lifetime().is_some() {
+            return Err("history and expiration exclude each other".to_owned());
+        }
         let rule = match config.keys() {
             Keys::Explicit => KeyRule::Explicit,
             Keys::Fields(paths) => KeyRule::fields(&self.types[type_at], paths)?,
         };
         let at = self.create(type_at, name);
+        self.all[at].history = config.past();
         self.all[at].sow = Some(Sow::new(rule, config.default_lifetime()));
         Ok(())
     }
@@ -152,6 +165,8 @@ impl Topics {
             sow: None,
             routes: Routes::default(),
             published: 0,
+            logged: self.logged.has(name),
+            history: None,
             at,
             queue: None,
             feeds: Vec::new(),
@@ -205,6 +220,11 @@ impl Topics {
         }
     }
 
+    /// True if the topic of this name is logged, or would be if it existed.
+    pub(crate) fn is_logged(&self, name: &[u8]) -> bool {
+        self.logged.has(name)
+    }
+
     /// Every topic, the configured ones first.
     pub(crate) fn all(&self) -> &[Topic] {
         &self.all
@@ -224,7 +244,7 @@ impl Topics {
     pub(crate) fn matching(&self, type_at: usize, pattern: &Pattern) -> Vec<usize> {
         match pattern {
             Pattern::Literal(name) => self.find(type_at, name).into_iter().collect(),
-            Pattern::Regex(_) => (0..self.all.len())
+            Pattern::Regex(_) | Pattern::Names(_) => (0..self.all.len())
                 .filter(|&at| {
                     let topic = &self.all[at];
                     topic.type_at == type_at && pattern.matches(&topic.name)
@@ -249,7 +269,7 @@ impl Topics {
     ) {
         let places = match &subscription.pattern {
             Pattern::Literal(name) => vec![self.find_or_create(type_at, name)],
-            Pattern::Regex(_) => {
+            Pattern::Regex(_) | Pattern::Names(_) => {
                 self.standing.push(Standing {
                     connection: connection.clone(),
                     type_at,
@@ -266,6 +286,23 @@ impl Topics {
                 grant => topic.attach(connection, subscription, grant),
             }
             self.stirred.extend(topic.queue.as_ref().map(|_| at));
+        }
+    }
+
+    /// What a subscription makes of the messages of a topic; `None` if it is not its topic or its
+    /// owner may not read it.
+    pub(crate) fn listener(
+        &self,
+        subscription: &Arc<Subscription>,
+        topic: &Topic,
+    ) -> Option<Listener> {
+        if !subscription.pattern.matches(&topic.name) {
+            return None;
+        }
+        let owner = &subscription.owner;
+        match self.entitlements.grant(owner, &topic.name, Access::Read) {
+            Grant::Nothing => None,
+            grant => Some(Listener::new(subscription, grant, topic)),
         }
     }
 

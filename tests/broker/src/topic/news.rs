@@ -2,9 +2,11 @@
 
 use super::change::Change;
 use crate::time::{now_micros, timestamp};
+use crate::txlog::Bookmark;
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
 use std::borrow::Cow;
+use std::io::Write;
 
 /// Why a record is out of focus (`broker-behaviour §4`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub(crate) struct News<'a> {
     pub(crate) key: Cow<'a, [u8]>,
     pub(crate) correlation_id: Cow<'a, [u8]>,
     pub(crate) processed: Option<u64>,
+    /// What the message is called in the transaction log, if it stands there.
+    pub(crate) bookmark: Option<Bookmark>,
 }
 
 impl<'a> News<'a> {
@@ -50,6 +54,7 @@ impl<'a> News<'a> {
             key: Cow::Borrowed(change.key),
             correlation_id: Cow::Borrowed(change.correlation_id),
             processed: change.processed,
+            bookmark: change.bookmark,
         }
     }
 
@@ -74,6 +79,7 @@ pub(crate) struct Addressees {
     ids: Vec<u8>,
     timestamp: bool,
     sow_key: bool,
+    bookmark: bool,
 }
 
 impl Addressees {
@@ -84,6 +90,7 @@ impl Addressees {
         self.ids.extend_from_slice(&subscription.id);
         self.timestamp |= subscription.timestamp;
         self.sow_key |= subscription.sow_key;
+        self.bookmark |= subscription.bookmark;
     }
 
     /// Writes news for all of them.
@@ -99,6 +106,14 @@ impl Addressees {
         if self.timestamp {
             let processed = news.processed.unwrap_or_else(now_micros);
             frame.text(Field::Timestamp, &timestamp(processed));
+        }
+        if let Some(bookmark) = news.bookmark.filter(|_| self.bookmark) {
+            // Two numbers of at most twenty digits, and two bars: writing does not fail.
+            let mut text = [0; 42];
+            let mut rest = &mut text[..];
+            let _ = write!(rest, "{bookmark}");
+            let length = 42 - rest.len();
+            frame.text(Field::Bookmark, &text[..length]);
         }
         if self.sow_key {
             frame.text_if(Field::SowKey, &news.key);

@@ -11,6 +11,8 @@ const METACHARACTERS: &[u8] = br"^$.*+?()[]{}|\";
 pub(crate) enum Pattern {
     /// The topic of exactly this name.
     Literal(Box<[u8]>),
+    /// The topics of these names, of which there are several.
+    Names(Vec<Box<[u8]>>),
     /// Every topic in whose name the expression is found.
     Regex(Box<Regex>),
 }
@@ -32,10 +34,22 @@ impl Pattern {
         }
     }
 
+    /// The topics of these names.
+    pub(crate) fn any_of(mut names: Vec<Box<[u8]>>) -> Pattern {
+        match names.pop() {
+            Some(only) if names.is_empty() => Pattern::Literal(only),
+            last => {
+                names.extend(last);
+                Pattern::Names(names)
+            }
+        }
+    }
+
     /// True if the topic `name` is meant.
     pub(crate) fn matches(&self, name: &[u8]) -> bool {
         match self {
             Pattern::Literal(literal) => **literal == *name,
+            Pattern::Names(names) => names.iter().any(|one| **one == *name),
             Pattern::Regex(regex) => regex.is_in_text(&String::from_utf8_lossy(name)),
         }
     }

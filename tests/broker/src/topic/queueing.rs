@@ -9,12 +9,15 @@ use super::{Topics, is_reserved};
 use crate::config::NamedType;
 use crate::engine::Client;
 use crate::error::BrokerError;
-use crate::queue::{Bookmark, Now, Parcel, Queue, QueueConfig};
+use crate::queue::{End, Ledger, Now, Parcel, Queue, QueueConfig};
+use crate::reason::Refusal;
 use crate::server::Task;
 use crate::sow::Record;
 use crate::time::{now_micros, timestamp};
+use crate::txlog::{Bookmark, Log, Message, QueueEvent, Record as Written};
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
@@ -37,7 +40,7 @@ pub(super) fn feed(
     message: &Incoming<'_>,
     outlet: &mut Outlet<'_>,
 ) {
-    let Some(bookmark) = message.bookmark else {
+    let Some(bookmark) = change.bookmark else {
         return;
     };
     for &queue in queues {
@@ -47,7 +50,7 @@ pub(super) fn feed(
             record: Record {
                 // A message in a queue is no record that anybody could name.
                 key: Box::default(),
-                payload: change.payload.to_vec(),
+                payload: Bytes::copy_from_slice(change.payload),
                 correlation_id: change.correlation_id.to_vec(),
                 updated: change.processed.unwrap_or_else(now_micros),
                 version: 0,
@@ -116,15 +119,23 @@ impl Topics {
         self.all[at].target
     }
 
-    /// True if a message that is published here needs a bookmark.
-    pub(crate) fn feeds_queues(&self, at: usize) -> bool {
-        !self.all[at].feeds.is_empty()
-    }
-
     /// The queue of exactly this name.
     pub(crate) fn queue(&self, type_at: usize, name: &[u8]) -> Option<(usize, &Queue)> {
         let at = self.find(type_at, name)?;
         Some((at, self.all[at].queue.as_deref()?))
+    }
+
+    /// What a subscription reads from the log that names this topic: of a queue, the topics that
+    /// it collects.
+    pub(crate) fn behind(&self, type_at: usize, pattern: Pattern) -> Pattern {
+        let Pattern::Literal(name) = &pattern else {
+            return pattern;
+        };
+        let Some((at, _)) = self.queue(type_at, name) else {
+            return pattern;
+        };
+        let collected = self.all.iter().filter(|topic| topic.feeds.contains(&at));
+        Pattern::any_of(collected.map(|topic| topic.name.clone()).collect())
     }
 
     /// The queue at a place, to change it: it will be looked at again.
@@ -166,7 +177,13 @@ impl Topics {
             let Some(queue) = &mut topic.queue else {
                 continue;
             };
-            queue.deliver(now, |parcel| {
+            let mut book = Book {
+                log: outlet.log,
+                at,
+                type_at: topic.type_at,
+                name: &topic.name,
+            };
+            queue.deliver(now, &mut book, |parcel| {
                 if let Some(client) = clients.get(&parcel.connection) {
                     let write =
                         |out: &mut Vec<u8>| write(out, parcel, &topic.name, &topic.message_type);
@@ -185,11 +202,62 @@ impl Topics {
         !self.stirred.is_empty()
     }
 
-    /// The timer of a queue has come.
-    pub(crate) fn queue_due(&mut self, at: usize, now: Instant) {
-        if let Some(queue) = self.queue_mut(at) {
-            queue.due(now);
+    /// Puts a message back into the queues over its topic that a journal tells of.
+    pub(crate) fn restore_queued(&mut self, bookmark: Bookmark, processed: u64, message: &Message) {
+        let now = Now::read();
+        let queues = self.all[message.topic].feeds.clone();
+        for at in queues {
+            let record = Record {
+                key: Box::default(),
+                payload: message.payload.clone(),
+                correlation_id: message.correlation_id.to_vec(),
+                updated: processed,
+                version: 0,
+                expires: None,
+            };
+            if let Some(queue) = self.queue_mut(at) {
+                let lifetime = message.lifetime.map(Duration::from_secs);
+                queue.enqueue(bookmark, record, lifetime, now);
+            }
         }
+    }
+
+    /// Does to a queue what a journal tells of, if it is still one.
+    pub(crate) fn restore_queue_event(&mut self, at: usize, event: QueueEvent) {
+        let (QueueEvent::Acknowledged(bookmark) | QueueEvent::Expired(bookmark)) = event;
+        if let Some(queue) = self.queue_mut(at) {
+            queue.restore_end(bookmark, Instant::now());
+        }
+    }
+
+    /// Something is to be done to a queue: its timer has come.
+    pub(crate) fn stir(&mut self, at: usize) {
+        self.stirred.push(at);
+    }
+}
+
+/// The journal, as far as one queue is concerned.
+pub(crate) struct Book<'e> {
+    pub(crate) log: &'e mut Log,
+    /// The place of the queue.
+    pub(crate) at: usize,
+    pub(crate) type_at: usize,
+    pub(crate) name: &'e [u8],
+}
+
+impl Ledger for Book<'_> {
+    fn ended(&mut self, bookmark: Bookmark, end: End) -> Result<(), Refusal> {
+        if !self.log.has_journal() {
+            return Ok(());
+        }
+        self.log.introduce(self.at, self.type_at, self.name)?;
+        self.log.keep(&Written::Queue {
+            topic: self.at,
+            event: match end {
+                End::Done => QueueEvent::Acknowledged(bookmark),
+                End::Expired => QueueEvent::Expired(bookmark),
+            },
+        })
     }
 }
 

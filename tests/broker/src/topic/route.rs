@@ -6,6 +6,7 @@ use super::news::{Addressees, News, Parcels};
 use super::queueing::Fed;
 use super::subscription::Subscription;
 use crate::server::{Connection, Task, Timers, Wakes};
+use crate::txlog::Log;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(crate) struct Outlet<'e> {
     pub(crate) timers: &'e mut Timers,
     /// What is to go into queues.
     pub(crate) fed: &'e mut Vec<Fed>,
+    pub(crate) log: &'e mut Log,
 }
 
 /// The subscriptions of one connection that match one topic.
@@ -73,6 +75,8 @@ impl Route {
             let mut told = SmallVec::<[News<'_>; 2]>::new();
             if verdict == Verdict::Page {
                 listener.turn_page(change, |news| told.push(news));
+            } else if verdict == Verdict::Groups {
+                listener.regroup(change, |news| told.push(news));
             } else {
                 let whole = whole && listener.conflator.is_none();
                 told.extend(listener.news(verdict, change, whole));

@@ -4,7 +4,7 @@ use super::known::Had;
 use super::news::{News, Reason};
 use super::pattern::Pattern;
 use crate::engine::Identity;
-use crate::filter::{Extractor, Filter, OrderBy, Select};
+use crate::filter::{Extractor, Filter, OrderBy, Projection, Select};
 use crate::message_type::MessageType;
 use crate::sow::Record;
 use std::borrow::Cow;
@@ -33,10 +33,14 @@ pub(crate) struct Subscription {
     pub(crate) oof: bool,
     /// Say when each message was processed.
     pub(crate) timestamp: bool,
+    /// Say what each message is called in the transaction log.
+    pub(crate) bookmark: bool,
     /// Say which record each message belongs to.
     pub(crate) sow_key: bool,
     /// At most one update per record and interval.
     pub(crate) conflation: Option<Conflation>,
+    /// One record for each group of records.
+    pub(crate) projection: Option<Projection>,
     /// Only a page of the records.
     pub(crate) page: Option<Page>,
     /// The most unacknowledged messages that it may have of a queue.
@@ -82,6 +86,7 @@ impl Subscription {
             key: Cow::Borrowed(&record.key),
             correlation_id: Cow::Borrowed(&record.correlation_id),
             processed: Some(record.updated),
+            bookmark: None,
         })
     }
 }
@@ -118,8 +123,10 @@ impl Subscription {
             no_empties: false,
             oof: false,
             timestamp: false,
+            bookmark: false,
             sow_key: true,
             conflation: None,
+            projection: None,
             page: None,
             backlog,
             had: Had::Nothing,

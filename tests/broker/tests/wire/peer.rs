@@ -2,7 +2,7 @@
 
 use amps_broker::Broker;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Long enough for any machine; reached only when something is broken.
@@ -15,7 +15,12 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn connect(broker: &Broker) -> Peer {
-        let socket = TcpStream::connect(broker.address()).unwrap();
+        Peer::to(broker.address())
+    }
+
+    /// Connects to a broker that may be another program.
+    pub(crate) fn to(address: impl ToSocketAddrs) -> Peer {
+        let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -29,12 +34,18 @@ impl Peer {
 
     pub(crate) fn of_type(broker: &Broker, name: &str, message_type: &str) -> Peer {
         let mut peer = Peer::connect(broker);
-        peer.send(&format!(
+        peer.log_on(name, message_type);
+        peer
+    }
+
+    /// Logs on and returns the acknowledgement.
+    pub(crate) fn log_on(&mut self, name: &str, message_type: &str) -> String {
+        self.send(&format!(
             r#"{{"c":"logon","cid":"0","client_name":"{name}","mt":"{message_type}","a":"processed"}}"#
         ));
-        let ack = peer.receive();
+        let ack = self.receive();
         assert!(ack.contains(r#""status":"success""#), "{ack}");
-        peer
+        ack
     }
 
     pub(crate) fn send(&mut self, body: &str) {
@@ -64,6 +75,15 @@ impl Peer {
         let mut body = vec![0; u32::from_be_bytes(prefix) as usize];
         self.socket.read_exact(&mut body).unwrap();
         Some(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// As [`Peer::try_receive`], from a peer that was killed: what it left half written is none.
+    pub(crate) fn try_receive_whole(&mut self) -> Option<String> {
+        let mut prefix = [0; 4];
+        self.socket.read_exact(&mut prefix).ok()?;
+        let mut body = vec![0; u32::from_be_bytes(prefix) as usize];
+        self.socket.read_exact(&mut body).ok()?;
+        String::from_utf8(body).ok()
     }
 
     /// Asserts what the next frame is.

@@ -178,7 +178,7 @@ fn what_is_malformed_is_refused_with_the_documented_reason() {
         (r#""t":"/AMPS/ClientStatus""#, "invalid topic"),
         (r#""t":"orders","f":"/id CONTAINS 1""#, "bad filter"),
         (r#""t":"orders","filter":"/id =""#, "bad filter"),
-        (r#""t":"orders","bm":"0""#, "invalid bookmark"),
+        (r#""t":"orders","bm":"yesterday""#, "invalid bookmark"),
         (r#""t":"orders","orderby":"/id""#, "invalid order by"),
         (r#""t":"orders","o":"sparkle""#, "invalid options"),
         (r#""t":"adhoc","o":"conflation=1s""#, "invalid options"),

@@ -1,0 +1,163 @@
+//! Publishing through a store: number, keep, encode and write in one step, under the send lock.
+//!
+//! Once the store has a command it is safe, whatever the socket does: what does not go out now goes
+//! out with the replay of a later logon. So nothing is written before the replay of a connection
+//! has caught up, and what is written afterwards is in the order of the numbers (rules K2, K6).
+
+use super::connection::Connection;
+use super::send::Wire;
+use super::shared::Shared;
+use super::under_lock::under_send_lock;
+use crate::error::{ErrorContext, Result};
+use crate::protocol::{Field, FrameWriter, MAX_FRAME};
+use crate::store::OutgoingCommand;
+use log::warn;
+use parking_lot::MutexGuard;
+use std::sync::{Arc, Weak};
+
+/// Where what is stored goes; guarded by the send lock.
+///
+/// A loss is not noted here at once, because the receive thread does not wait for the send lock:
+/// whoever takes the lock next sees that the connection is no longer live, and goes offline before
+/// anything else is stored.
+#[derive(Default)]
+pub(crate) enum Standing {
+    /// No connection is logged on: into the store and no further. The store knows it.
+    #[default]
+    Offline,
+    /// The store is being replayed to this connection: into the store, the replay will come by.
+    Replaying(Weak<Connection>),
+    /// Into the store and to this connection.
+    Live(Weak<Connection>),
+}
+
+impl Wire {
+    /// The connection that what is stored now is written to. Goes offline first if the connection
+    /// at hand is no longer live.
+    ///
+    /// # Errors
+    ///
+    /// `Store`: the store could not note it; nothing may be stored now.
+    #[inline]
+    pub(crate) fn live_connection(&mut self, client: u64) -> Result<Option<Arc<Connection>>> {
+        let connection = match &self.standing {
+            Standing::Offline => return Ok(None),
+            Standing::Replaying(connection) | Standing::Live(connection) => connection.upgrade(),
+        };
+        match connection.filter(|connection| connection.is_live()) {
+            Some(connection) => Ok(match self.standing {
+                Standing::Live(_) => Some(connection),
+                _ => None,
+            }),
+            None => {
+                if let Some(store) = &self.store {
+                    under_send_lock(client, || store.set_offline())?;
+                }
+                self.standing = Standing::Offline;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Stores a command and, if the client is logged on and has caught up, writes it.
+    ///
+    /// `encode` writes the header for the sequence number that the store gave. None without a
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// `Store`, `Usage`: nothing was stored and nothing sent.
+    #[inline]
+    pub(crate) fn publish_stored(
+        self: &Arc<Self>,
+        command: &OutgoingCommand<'_>,
+        context: impl Fn() -> ErrorContext,
+    ) -> Result<Option<u64>> {
+        self.check_not_in_store(&context)?;
+        let wire = self.wire.lock();
+        if wire.store.is_none() {
+            return Ok(None);
+        }
+        let sequence = self.store_and_send(wire, command, true, &context, |out, sequence| {
+            encode_header(out, sequence, command);
+        })?;
+        Ok(Some(sequence))
+    }
+
+    /// As [`Shared::publish_stored`], with the send lock in hand. If it may not join the batch, it
+    /// leaves after it.
+    #[inline]
+    pub(crate) fn store_and_send(
+        self: &Arc<Self>,
+        mut wire: MutexGuard<'_, Wire>,
+        command: &OutgoingCommand<'_>,
+        may_join: bool,
+        context: impl Fn() -> ErrorContext,
+        encode: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<u64> {
+        if command.data.len() > MAX_FRAME {
+            let reason = format!(
+                "a payload of {} bytes; the limit is {MAX_FRAME}",
+                command.data.len()
+            );
+            return Err(context().with_reason(reason).Usage());
+        }
+        let live = wire.live_connection(self.id())?;
+        let Some(store) = &wire.store else {
+            return Err(context().with_reason("there is no publish store").Usage());
+        };
+        let sequence = under_send_lock(self.id(), || store.store(command))?;
+        if let Some(connection) = &live {
+            // Whether it arrives or not: it is stored. A failure wakes the receive thread.
+            let encode = |out: &mut Vec<u8>| encode(out, sequence);
+            if may_join && wire.batch.takes(command.data.len()) {
+                self.collect_stored(&mut wire, connection, command.data, encode);
+            } else {
+                let _ = self.write_frame(&mut wire, connection, command.data, context, encode);
+            }
+        }
+        self.unlock(wire);
+        Ok(sequence)
+    }
+
+    /// Lets the store know of a loss as soon as possible, and not only when something is published
+    /// again. If the send lock is taken, its next holder does it.
+    pub(crate) fn go_offline(self: &Arc<Self>) {
+        let Some(mut wire) = self.wire.try_lock() else {
+            return;
+        };
+        let noted = wire.live_connection(self.id());
+        self.unlock(wire);
+        if let Err(error) = noted {
+            warn!(
+                "{}: the publish store does not know of the loss",
+                self.name()
+            );
+            self.callbacks.report(&error);
+        }
+    }
+}
+
+/// Writes the header of a stored command for the payload that follows.
+#[inline]
+pub(crate) fn encode_header(out: &mut Vec<u8>, sequence: u64, command: &OutgoingCommand<'_>) {
+    let mut frame = FrameWriter::begin(out, command.command);
+    frame.text(Field::Topic, command.topic.as_bytes());
+    frame.text_if(Field::Filter, command.filter.as_bytes());
+    frame.text_if(Field::SowKeys, command.sow_keys.as_bytes());
+    frame.text_if(Field::SowKey, command.sow_key.as_bytes());
+    frame.text_if(Field::Bookmark, command.bookmark.as_bytes());
+    frame.number(Field::Sequence, sequence);
+    frame.text_if(Field::Options, command.options.as_bytes());
+    if let Some(seconds) = command.expiration {
+        frame.number(Field::Expiration, seconds);
+    }
+    frame.text_if(Field::CorrelationId, command.correlation_id.as_bytes());
+    frame.text(Field::AckType, PERSISTED);
+    frame.finish_header(command.data.len());
+}
+
+/// The acknowledgement that every stored command asks for.
+const PERSISTED: &[u8] = b"persisted";

@@ -1,0 +1,66 @@
+//! Unsubscribing, here and in the server.
+
+use super::shared::{Shared, route_query};
+use crate::error::{ErrorContext, Result};
+use crate::stream::EndReason;
+use std::sync::Arc;
+
+impl Shared {
+    /// Unsubscribes by id, comma list or `all`, without waiting for the server (rule D12).
+    pub(crate) fn unsubscribe(self: &Arc<Self>, ids: &str) -> Result<()> {
+        let ids = ids.trim();
+        if ids.is_empty() {
+            return Err(ErrorContext::new("unsubscribe", "")
+                .with_reason("the id is empty")
+                .InvalidSubId());
+        }
+        self.check_not_in_store(|| ErrorContext::new("unsubscribe", ids))?;
+        // First what waits for a recovery, then what is here, then what would come back: in the
+        // order in which a subscription gets from one to the other.
+        self.retries.cancel(ids);
+        let removed = self.routes.unsubscribe(ids);
+        let mut queries = Vec::new();
+        let mut subscriptions = Vec::new();
+        for (_, route) in &removed {
+            route.give_up();
+            route.end(EndReason::Unsubscribed);
+            subscriptions.push(route.sub_id.as_str());
+            queries.push(route_query(route));
+        }
+        self.untrack(ids);
+        let (connection, is_logging_on) = {
+            let state = self.state.lock();
+            let is_logging_on = state.session.is_none() && !state.drivers.is_empty();
+            (state.connection.clone(), is_logging_on)
+        };
+        let Some(connection) = connection else {
+            return Ok(());
+        };
+        if is_logging_on {
+            // What is not known here is not known there either, yet, and a server closes the
+            // connection on a command that comes before the logon.
+        } else if ids == "all" {
+            subscriptions = vec![ids];
+        } else {
+            // The server knows a subscription by its own id only; ids that are not known here may
+            // be known there.
+            let found = |id: &&str| removed.iter().any(|(known, _)| known == id);
+            subscriptions.extend(ids.split(',').map(str::trim).filter(|id| !found(id)));
+        }
+        let (subscriptions, queries) = (join(&subscriptions), join(&queries));
+        self.post_unsubscribe(connection.number, &subscriptions, &queries);
+        Ok(())
+    }
+}
+
+/// A comma list of the ids that are not empty.
+fn join(ids: &[&str]) -> String {
+    let mut list = String::new();
+    for id in ids.iter().filter(|id| !id.is_empty()) {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(id);
+    }
+    list
+}
