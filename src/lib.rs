@@ -49,10 +49,18 @@
 //!
 //! # Log
 //!
-//! The client logs through the `log` crate: at `warn` what nobody else is told of and a lost
-//! connection, at `info` connections, logons and disconnects, at `debug` unsubscribes, at `trace` messages that
-//! nobody took, with their payload.
-//! Passwords are never logged.
+//! The library logs through the `log` crate. What it says at which level is part of its contract:
+//!
+//! | level | what |
+//! |---|---|
+//! | `error` | nothing: errors are returned, or go to the exception listener |
+//! | `warn` | what nobody else is told of, such as an error without an exception listener; a lost connection |
+//! | `info` | connections, logons, disconnects, reconnections, replays |
+//! | `debug` | unsubscribes |
+//! | `trace` | messages that nobody took, with the start of their payload |
+//!
+//! Payloads are shown at `trace` only, except those that a handler of the application puts into its
+//! errors. Passwords are never logged, and neither errors nor any `Debug` show them.
 
 pub use amps_codecs as codecs;
 pub use amps_codecs::{

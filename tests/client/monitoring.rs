@@ -4,6 +4,7 @@ use crate::{PATIENCE, broker, eventually, exceptions, logged_on, with_peer};
 use amps::{Client, Error};
 use amps_broker::{Broker, Peer};
 use serde_json::json;
+use std::sync::Arc;
 
 #[test]
 fn the_statistics_count_frames_and_bytes_each_way() {
@@ -52,6 +53,16 @@ fn the_statistics_go_on_over_a_reconnection_and_know_what_waits_in_streams() {
     assert_eq!((after.connections, after.reconnects()), (2, 1));
     assert!(after.frames_sent > before.frames_sent);
     assert!(after.bytes_received > before.bytes_received);
+}
+
+#[test]
+fn the_statistics_tell_what_the_publish_store_holds() {
+    let client = Client::new("stored");
+    let store = Arc::new(amps::MemoryPublishStore::new());
+    client.set_publish_store(store).unwrap();
+    client.publish("t", "x").unwrap();
+    client.publish("t", "y").unwrap();
+    assert_eq!(client.stats().unpersisted, 2);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct ClientStats {
     pub connections: u64,
     /// Messages that wait to be read between the receive thread and all streams.
     pub stream_depth: usize,
+    /// Commands in the publish store that the server has not persisted; 0 without a store.
+    pub unpersisted: usize,
 }
 
 impl ClientStats {
@@ -78,6 +80,7 @@ impl Client {
             bytes_received: traffic.bytes_received.get(),
             connections: traffic.connections.get(),
             stream_depth: self.shared().routes.stream_depth(),
+            unpersisted: self.unpersisted_count(),
         }
     }
 
