@@ -50,7 +50,9 @@ fn connect_to(client: &Client, server: &str, received: &Sender<Message>) -> amps
     client.logon()?;
     println!("connected: {}", client.connection_info());
     let received = received.clone();
-    let pass_on = move |message: &Message| received.send(message.clone());
+    let pass_on = move |message: &Message| {
+        let _ = received.send(message.clone());
+    };
     client.subscribe_async(pass_on, "orders", None)?;
     Ok(())
 }

@@ -81,7 +81,10 @@ fn main() -> Result<(), AnyError> {
     // clone costs one count; the message can be kept for as long as it is needed.
     let (sender, messages) = mpsc::channel();
     client.subscribe_async(
-        move |message: &Message| sender.send(message.clone()),
+        move |message: &Message| {
+            // If nobody listens any more, that is fine.
+            let _ = sender.send(message.clone());
+        },
         "orders",
         None,
     )?;

@@ -58,7 +58,7 @@ fn the_statistics_go_on_over_a_reconnection_and_know_what_waits_in_streams() {
 #[test]
 fn the_statistics_tell_what_the_publish_store_holds() {
     let client = Client::new("stored");
-    let store = Arc::new(amps::MemoryPublishStore::new());
+    let store = Arc::new(amps::MemoryPublishStore::new(10));
     client.set_publish_store(store).unwrap();
     client.publish("t", "x").unwrap();
     client.publish("t", "y").unwrap();
