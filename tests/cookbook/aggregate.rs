@@ -30,7 +30,7 @@ fn open(client: &Client, name: &str, options: &str) -> MessageStream {
 }
 
 #[test]
-fn x06_aggregated_query() {
+fn x6_aggregated_query() {
     let (_broker, client) = orders("x6");
     let query = command("sow", "orders").set_options(TOTALS);
     let found = records(client.execute(query.clone()).unwrap());
@@ -61,7 +61,7 @@ fn x06_aggregated_query() {
 }
 
 #[test]
-fn x06_every_aggregate() {
+fn x6_every_aggregate() {
     let (_broker, client) = orders("x6");
     let projection = "[AVG(/qty) AS /avg,COUNT(/px) AS /count,COUNT_DISTINCT(/sym) AS /syms,\
          MIN(/qty) AS /least,MAX(/qty) AS /most,ANY(/sym) AS /any,UNIQUE(/sym) AS /unique,\
@@ -83,7 +83,7 @@ fn x06_every_aggregate() {
 }
 
 #[test]
-fn x06_aggregated_query_and_subscribe() {
+fn x6_aggregated_query_and_subscribe() {
     let (_broker, client) = orders("x6");
     let options = format!("{TOTALS},oof");
     let mut stream = open(&client, "sow_and_subscribe", &options);
@@ -127,7 +127,7 @@ fn x06_aggregated_query_and_subscribe() {
 }
 
 #[test]
-fn x06_the_filter_decides_which_records_count_and_without_oof_groups_go_silently() {
+fn x6_the_filter_decides_which_records_count_and_without_oof_groups_go_silently() {
     let (_broker, client) = orders("x6");
     let subscribe = command("sow_and_subscribe", "orders")
         .set_options(TOTALS)
@@ -164,7 +164,7 @@ fn x06_the_filter_decides_which_records_count_and_without_oof_groups_go_silently
 }
 
 #[test]
-fn x06_aggregated_query_and_delta_subscribe() {
+fn x6_aggregated_query_and_delta_subscribe() {
     let (_broker, client) = orders("x6");
     let options = "projection=[/sym,SUM(/qty) AS /total,COUNT(/id) AS /count],grouping=[/sym]";
     let mut all = open(&client, "sow_and_delta_subscribe", options);
@@ -196,7 +196,7 @@ fn x06_aggregated_query_and_delta_subscribe() {
 }
 
 #[test]
-fn x06_groups_are_conflated_like_records() {
+fn x6_groups_are_conflated_like_records() {
     let (broker, client) = orders("x6");
     let options = format!("{TOTALS},conflation=100ms");
     let mut stream = open(&client, "sow_and_subscribe", &options);
@@ -213,7 +213,7 @@ fn x06_groups_are_conflated_like_records() {
 }
 
 #[test]
-fn x06_the_update_is_in_the_result_or_after_it() {
+fn x6_the_update_is_in_the_result_or_after_it() {
     let (_broker, client) = orders("x6");
     let total = |text: &str| -> u64 {
         let digits = text.trim_end_matches('}').rsplit(':').next();
@@ -234,7 +234,7 @@ fn x06_the_update_is_in_the_result_or_after_it() {
 }
 
 #[test]
-fn x06_what_cannot_be_aggregated_is_refused() {
+fn x6_what_cannot_be_aggregated_is_refused() {
     let (_broker, client) = orders("x6");
     for (topic, options) in [
         ("orders", "projection=[/sym]"),

@@ -12,6 +12,7 @@
 )]
 
 mod aggregate;
+mod bookmark;
 mod codecs;
 mod conflation;
 mod consistency;
@@ -22,7 +23,9 @@ mod entitlement;
 mod failures;
 mod filters;
 mod focus;
+mod history;
 mod pages;
+mod pause;
 mod publish;
 mod query;
 mod query_and_subscribe;

@@ -4,7 +4,7 @@ use crate::{broker, client, command, expect, group, publish, publish_ids};
 use amps::Error;
 
 #[test]
-fn x05_paginated_query_and_subscribe() {
+fn x5_paginated_query_and_subscribe() {
     let broker = broker();
     let client = client(&broker, "x5");
     publish_ids(&client, "orders", (1..=60).map(|n| n * 10));
@@ -72,7 +72,7 @@ fn x05_paginated_query_and_subscribe() {
 }
 
 #[test]
-fn x05_paginated_query_and_delta_subscribe() {
+fn x5_paginated_query_and_delta_subscribe() {
     let broker = broker();
     let client = client(&broker, "x5-delta");
     let record = |id: u32, rank: u32, text: &str| {

@@ -4,7 +4,7 @@ use crate::{broker, client, command, expect, group, publish};
 use amps::Error;
 
 #[test]
-fn x01_select_list_on_a_subscription() {
+fn x1_select_list_on_a_subscription() {
     let broker = broker();
     let client = client(&broker, "x1");
     let subscribe = command("subscribe", "orders");
@@ -35,7 +35,7 @@ fn x01_select_list_on_a_subscription() {
 }
 
 #[test]
-fn x02_select_list_on_a_query_and_subscription() {
+fn x2_select_list_on_a_query_and_subscription() {
     let broker = broker();
     let client = client(&broker, "x2");
     publish(&client, "orders", &[r#"{"id":1,"ticker":"IBM","qty":2}"#]);

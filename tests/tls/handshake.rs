@@ -4,8 +4,8 @@ use crate::certificates::{Authority, Issued};
 use crate::{
     HERE, PATIENCE, assert_handshake_failed, broker, client, eventually, logged_on, trusting,
 };
-use amps::{Client, Error, TlsConfig, TlsVersion};
-use amps_broker::{Broker, ServerTls};
+use amps::{Client, Error, Message, TlsConfig, TlsVersion};
+use amps_broker::{Broker, ServerTls, framed};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
@@ -144,6 +144,10 @@ fn a_server_that_is_older_than_asked_for_is_refused() {
     let client = client("modern", trusting(&authority));
     client.connect(broker.tls_uri("json")).unwrap();
     client.logon().unwrap();
+    let mut stream = client.subscribe("t").unwrap();
+    client.publish("t", vec![b'x'; 1 << 20]).unwrap();
+    let message = stream.next_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(message.data().len(), 1 << 20);
     client.disconnect().unwrap();
     let config = trusting(&authority).set_min_version(TlsVersion::Tls13);
     client.set_tls_config(config).unwrap();
@@ -340,18 +344,25 @@ fn q5_the_preflight_goes_through_tls() {
     client
         .add_http_preflight_header_kv("Authorization", "Bearer abc")
         .unwrap();
+    let (sender, received) = mpsc::channel();
+    client.set_last_chance_message_handler(move |message: &Message| {
+        let _ = sender.send(message.topic().to_string());
+    });
     thread::scope(|scope| {
         let server = scope.spawn(|| {
             let mut peer = peer.accept();
             let request = peer.read_head();
             // The first frame comes in the same record as the answer.
-            peer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+            let mut answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+            answer.extend(framed(br#"{"c":"publish","t":"early"}"#));
+            peer.write(&answer);
             peer.answer_logon();
             (request, peer)
         });
         client
             .connect(format!("{uri}?http_preflight=true"))
             .unwrap();
+        assert_eq!(received.recv_timeout(PATIENCE).unwrap(), "early");
         client.logon().unwrap();
         let (request, _peer) = server.join().unwrap();
         assert!(request.starts_with("GET /amps/json HTTP/1.1\r\n"));

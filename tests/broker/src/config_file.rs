@@ -39,6 +39,9 @@ struct Topic {
     #[serde(default)]
     explicit_keys: bool,
     expiration: Option<String>,
+    #[serde(default)]
+    logged: bool,
+    history: Option<String>,
 }
 
 impl Topic {
@@ -56,6 +59,15 @@ impl Topic {
         let config = match self.message_type {
             Some(message_type) => config.message_type(message_type),
             None => config,
+        };
+        let config = match self.logged {
+            true => config.logged(),
+            false => config,
+        };
+        let config = match self.history.as_deref() {
+            None => config,
+            Some("unlimited") => config.history(None),
+            Some(window) => config.history(duration(window)?),
         };
         Ok(match self.expiration.as_deref() {
             None => config,
@@ -152,7 +164,8 @@ impl Builder {
     ///   "heartbeat_tolerance": 3,
     ///   "logged_topics": ["orders", "^trades/"],
     ///   "topics": [
-    ///     { "name": "orders", "key": ["/id"] },
+    ///     { "name": "orders", "key": ["/id"], "logged": true },
+    ///     { "name": "positions", "key": ["/id"], "history": "1h" },
     ///     { "name": "quotes", "key": ["/symbol"], "expiration": "30s" },
     ///     { "name": "blobs", "message_type": "binary", "explicit_keys": true }
     ///   ],
@@ -167,7 +180,8 @@ impl Builder {
     /// `strict`.
     ///
     /// The expiration of a topic is the lifetime of records whose publisher says none, or
-    /// `enabled` if these never expire.
+    /// `enabled` if these never expire. Its history is the window of
+    /// [`TopicConfig::history`](crate::TopicConfig::history), or `unlimited`.
     ///
     /// # Errors
     ///
@@ -233,7 +247,9 @@ mod tests {
     fn a_file_sets_what_it_says_and_leaves_the_rest() {
         let builder = read(
             r#"{"message_types":["json","binary"],"topics":[
-                {"name":"orders","key":["/id"]},
+                {"name":"orders","key":["/id"],"logged":true},
+                {"name":"positions","key":["/id"],"history":"1h"},
+                {"name":"limits","key":["/id"],"history":"unlimited"},
                 {"name":"quotes","key":["/symbol"],"expiration":"30s"},
                 {"name":"pairs","key":["/0/id"],"message_type":"pair","expiration":"enabled"},
                 {"name":"blobs","message_type":"binary","explicit_keys":true}],
@@ -263,6 +279,7 @@ mod tests {
             r#"{"queues":[{"name":"x","lease_owner":"me"}]}"#,
             r#"{"queues":[{"name":"x","lease_period":"soon"}]}"#,
             r#"{"composite_types":{"x":"json json"}}"#,
+            r#"{"topics":[{"name":"x","key":["/id"],"history":"long"}]}"#,
             r#"{"ack_conflation":"1"}"#,
             r#"{"logged_topics":"orders"}"#,
             r#"{"topics":[{"name":"x","key":["/id"],"explicit_keys":true}]}"#,

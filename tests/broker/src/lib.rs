@@ -57,7 +57,7 @@
 //! | conflation of what is read from the log | `invalid options` |
 //! | views, conflated topics, `conflation=auto` | no such topics; `invalid options` |
 //! | aggregated subscriptions by pages or by a `conflation_key`, replacing them; composite types in a projection | `invalid options` |
-//! | of queues: barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
+//! | of queues: acknowledgements by way of another broker that the log is sent to, barriers, expiration models, what is to be done with expired messages, `lease_extension` | nothing of the kind; `invalid options` |
 //! | xml and other message types | opaque payloads, as of `binary` |
 //! | the fields of opaque payloads | a filter on them: `bad filter`; as keys: the broker does not start |
 //! | some functions of filters | see [`filter`] |
@@ -183,7 +183,9 @@
 //! into the output buffers of the subscribers. Whoever lets more than
 //! [`Builder::output_limit`] pile up there loses its connection, so a client that does not read
 //! holds up nobody. A result piles up as a whole, so that is the limit of a result as well, however
-//! fast its client reads. Log levels: `warn` for what the broker or a client should not do, `info` for
+//! fast its client reads. A replay goes on in small steps under the same lock: in the turn that
+//! appends to the log if it has caught up, else on the writer whenever that has written what there
+//! was. Each broker that the log is sent to has a thread. Log levels: `warn` for what the broker or a client should not do, `info` for
 //! connections and logons, `debug` for refusals.
 
 #![forbid(unsafe_code)]

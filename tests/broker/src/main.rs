@@ -64,7 +64,8 @@ Configuration file (every entry may be left out):
     \"heartbeat_tolerance\": 3,
     \"logged_topics\": [\"orders\", \"^trades/\"],
     \"topics\": [
-      { \"name\": \"orders\", \"key\": [\"/id\"] },
+      { \"name\": \"orders\", \"key\": [\"/id\"], \"logged\": true },
+      { \"name\": \"positions\", \"key\": [\"/id\"], \"history\": \"1h\" },
       { \"name\": \"quotes\", \"key\": [\"/symbol\"], \"expiration\": \"30s\" },
       { \"name\": \"blobs\", \"message_type\": \"binary\", \"explicit_keys\": true }
     ],

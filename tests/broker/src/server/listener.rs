@@ -49,6 +49,7 @@ impl Endpoint {
     fn socket(&self) -> io::Result<Socket> {
         let address = self.address()?;
         let protocol = match self {
+            Endpoint::Unix(_) if cfg!(not(unix)) => return Err(io::ErrorKind::Unsupported.into()),
             Endpoint::Unix(_) => None,
             _ => Some(Protocol::TCP),
         };

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::connection::Connection;
+use super::threads::STACK;
 use crate::session::{Flow, Session};
 use amps_core::protocol::FrameBuffer;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub(super) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     let (writing, replaying) = (connection.clone(), shared.clone());
     match thread::Builder::new()
         .name(format!("broker-write-{}", connection.id()))
+        .stack_size(STACK)
         .spawn(move || writing.write_all(|| replaying.refill(writing.id())))
     {
         Ok(writer) => leaving.writer = Some(writer),

@@ -6,7 +6,8 @@ use std::io;
 use std::thread::{self, JoinHandle};
 
 /// Parsing the deepest filter that is allowed takes up to 2 MiB in a build without optimisation.
-const STACK: usize = 4 << 20;
+/// Writers have as much, as they evaluate filters for replays.
+pub(super) const STACK: usize = 4 << 20;
 
 /// Every thread that was started and is not yet joined.
 #[derive(Default)]

@@ -57,14 +57,15 @@ impl WriteAcks {
         }
     }
 
-    fn push_success(&mut self, sequence: u64, position: u64) {
-        // One acknowledgement tells both, as soon as the later one may be told.
+    fn push_success(&mut self, sequence: u64, position: u64, durable: u64) {
+        // One acknowledgement tells both, if the later one may be told as soon as the earlier.
         if let Some(Owed {
             position: last,
             what: What::Success(highest),
         }) = self.owed.back_mut()
-            && *last == position
+            && (*last == position || position <= durable)
         {
+            *last = position;
             *highest = sequence.max(*highest);
             return;
         }
@@ -140,7 +141,7 @@ impl Session {
     /// Notes a success to be told later; false if it is not to be conflated.
     fn conflate(&self, engine: &mut Engine, sequence: u64) -> bool {
         let connection = self.connection.id();
-        let position = engine.log.end();
+        let (position, durable) = (engine.log.end(), engine.log.durable());
         let Some(client) = engine.clients.get_mut(&connection) else {
             return false;
         };
@@ -148,7 +149,7 @@ impl Session {
         let Some(interval) = acks.interval else {
             return false;
         };
-        acks.push_success(sequence, position);
+        acks.push_success(sequence, position, durable);
         if interval.is_zero() {
             tell(engine, connection);
         } else if !acks.armed {

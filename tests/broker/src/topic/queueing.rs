@@ -1,10 +1,8 @@
 //! Where topics and queues meet: what is published goes into the queues over the topic, and what
 //! the queues say is sent.
 
-use super::change::Change;
 use super::pattern::Pattern;
 use super::route::Outlet;
-use super::write::Incoming;
 use super::{Topics, is_reserved};
 use crate::config::NamedType;
 use crate::engine::Client;
@@ -13,11 +11,10 @@ use crate::queue::{End, Ledger, Now, Parcel, Queue, QueueConfig};
 use crate::reason::Refusal;
 use crate::server::Task;
 use crate::sow::Record;
-use crate::time::{now_micros, timestamp};
-use crate::txlog::{Bookmark, Log, Message, QueueEvent, Record as Written};
+use crate::time::timestamp;
+use crate::txlog::{Bookmark, Event, Log, Message, QueueEvent, Record as Written};
 use amps_core::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
-use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use std::time::{Duration, Instant};
 
@@ -33,31 +30,34 @@ pub(crate) struct Fed {
     lifetime: Option<Duration>,
 }
 
-/// Lets the queues over a topic have a message that was published there.
-pub(super) fn feed(
-    queues: &[usize],
-    change: &Change<'_>,
-    message: &Incoming<'_>,
-    outlet: &mut Outlet<'_>,
-) {
-    let Some(bookmark) = change.bookmark else {
+/// Lets the queues over a topic have the message that was just logged.
+pub(super) fn feed(queues: &[usize], outlet: &mut Outlet<'_>) {
+    if queues.is_empty() {
         return;
-    };
-    for &queue in queues {
-        outlet.fed.push(Fed {
+    }
+    let last = outlet.log.at(outlet.log.end());
+    if let Some(entry) = last
+        && let Event::Message(message) = &entry.event
+    {
+        let fed = queues.iter().map(|&queue| Fed {
             queue,
-            bookmark,
-            record: Record {
-                // A message in a queue is no record that anybody could name.
-                key: Box::default(),
-                payload: Bytes::copy_from_slice(change.payload),
-                correlation_id: change.correlation_id.to_vec(),
-                updated: change.processed.unwrap_or_else(now_micros),
-                version: 0,
-                expires: None,
-            },
-            lifetime: message.expiration.map(Duration::from_secs),
+            bookmark: entry.bookmark,
+            record: record(entry.processed, message),
+            lifetime: message.lifetime.map(Duration::from_secs),
         });
+        outlet.fed.extend(fed);
+    }
+}
+
+/// A message of the log as it stands in a queue: a record that nobody could name.
+fn record(processed: u64, message: &Message) -> Record {
+    Record {
+        key: Box::default(),
+        payload: message.payload.clone(),
+        correlation_id: message.correlation_id.to_vec(),
+        updated: processed,
+        version: 0,
+        expires: None,
     }
 }
 
@@ -207,17 +207,9 @@ impl Topics {
         let now = Now::read();
         let queues = self.all[message.topic].feeds.clone();
         for at in queues {
-            let record = Record {
-                key: Box::default(),
-                payload: message.payload.clone(),
-                correlation_id: message.correlation_id.to_vec(),
-                updated: processed,
-                version: 0,
-                expires: None,
-            };
             if let Some(queue) = self.queue_mut(at) {
                 let lifetime = message.lifetime.map(Duration::from_secs);
-                queue.enqueue(bookmark, record, lifetime, now);
+                queue.enqueue(bookmark, record(processed, message), lifetime, now);
             }
         }
     }

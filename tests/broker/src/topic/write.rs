@@ -79,7 +79,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
-        feed(&self.feeds, &change, message, outlet);
+        feed(&self.feeds, outlet);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl Topic {
             delta: OnceCell::new(),
         };
         self.routes.deliver(&change, outlet);
-        feed(&self.feeds, &change, message, outlet);
+        feed(&self.feeds, outlet);
         Ok(())
     }
 

@@ -9,7 +9,9 @@ mod bookmark;
 mod entry;
 mod history;
 mod journal;
+mod logged;
 mod pace;
+mod position;
 mod reader;
 mod record;
 mod replay;
@@ -21,7 +23,9 @@ pub(crate) use bookmark::{Bookmark, Limit, Point, Range};
 pub(crate) use entry::{Entry, Event, Message};
 pub(crate) use history::{History, Moment};
 pub(crate) use journal::Journal;
+pub(crate) use logged::LoggedTopics;
 pub(crate) use pace::{Pace, Rate};
+pub(crate) use position::Stop;
 pub(crate) use reader::Reader;
 pub(crate) use record::{QueueEvent, Record};
 pub(crate) use replay::{Replay, World};
@@ -29,58 +33,11 @@ pub(crate) use replays::Replays;
 pub(crate) use replicate::start as start_replication;
 pub(crate) use restore::Restoring;
 
-use crate::config::Settings;
-use crate::error::BrokerError;
 use crate::hash::stable_hash;
-use crate::queue::QueueConfig;
 use crate::reason::Refusal;
 use crate::time::now_micros;
-use crate::topic::Pattern;
 use rustc_hash::FxHashMap;
 use std::hash::BuildHasher;
-
-/// Which topics are logged.
-#[derive(Default)]
-pub(crate) struct LoggedTopics {
-    all: bool,
-    patterns: Vec<Pattern>,
-}
-
-impl LoggedTopics {
-    /// # Errors
-    ///
-    /// [`BrokerError::Topic`] for a pattern that is none.
-    pub(crate) fn configure(settings: &Settings) -> Result<LoggedTopics, BrokerError> {
-        let mut patterns = Vec::new();
-        for topic in &settings.logged {
-            let pattern =
-                Pattern::parse(topic.as_bytes(), false).map_err(|refusal| BrokerError::Topic {
-                    topic: topic.clone(),
-                    problem: refusal.why.into_owned(),
-                })?;
-            patterns.push(pattern);
-        }
-        // A queue is a view of logged topics.
-        let queued = settings.queues.iter().flat_map(QueueConfig::topics);
-        patterns.extend(queued.map(|topic| Pattern::Literal(topic.as_bytes().into())));
-        let configured = settings.topics.iter().filter(|topic| topic.is_logged());
-        patterns.extend(configured.map(|topic| Pattern::Literal(topic.name().as_bytes().into())));
-        Ok(LoggedTopics {
-            all: settings.log_everything,
-            patterns,
-        })
-    }
-
-    /// True if there are any.
-    pub(crate) fn any(&self) -> bool {
-        self.all || !self.patterns.is_empty()
-    }
-
-    /// True if the topic of this name is among them.
-    pub(crate) fn has(&self, name: &[u8]) -> bool {
-        self.all || self.patterns.iter().any(|pattern| pattern.matches(name))
-    }
-}
 
 /// The log of one broker.
 #[derive(Default)]
@@ -326,65 +283,6 @@ impl Log {
             .get(&bookmark.publisher)?
             .position(bookmark.sequence)
     }
-
-    /// The position of the first entry that a client wants; `None` if the log knows none of the
-    /// messages that the client named.
-    pub(crate) fn first_wanted(&self, start: &Limit, is_range: bool) -> Option<u64> {
-        let after = |position: u64| match start.inclusive {
-            true => position.max(1),
-            false => position + 1,
-        };
-        start
-            .points
-            .iter()
-            .filter_map(|point| {
-                Some(match *point {
-                    Point::Epoch => 1,
-                    Point::Now => after(self.end()),
-                    Point::Time(time) => self.first_at(time, start.inclusive || !is_range),
-                    Point::Message(bookmark) => after(self.find(bookmark)?),
-                })
-            })
-            .min()
-    }
-
-    /// Where a client wants to stop; `None` if the log knows none of the messages that it named.
-    pub(crate) fn stop(&self, end: &Limit) -> Option<Stop> {
-        let mut position = None;
-        let mut time = None;
-        for point in &end.points {
-            match *point {
-                Point::Epoch => position = position.max(Some(0)),
-                Point::Now => position = position.max(Some(self.end())),
-                Point::Time(at) => {
-                    let last = if end.inclusive {
-                        Some(at)
-                    } else {
-                        at.checked_sub(1)
-                    };
-                    time = time.max(Some(last.unwrap_or_default()));
-                }
-                Point::Message(bookmark) => {
-                    let found = self.find(bookmark);
-                    let last = found.map(|found| found - u64::from(!end.inclusive));
-                    position = position.max(last);
-                }
-            }
-        }
-        match (position, time) {
-            (None, None) => None,
-            (position, time) => Some(Stop { position, time }),
-        }
-    }
-
-    /// The position of the first entry at or after a time.
-    fn first_at(&self, time: u64, inclusive: bool) -> u64 {
-        let before = self.entries.partition_point(|entry| match inclusive {
-            true => entry.processed < time,
-            false => entry.processed <= time,
-        });
-        before as u64 + 1
-    }
 }
 
 /// A number that no other broker has.
@@ -394,130 +292,5 @@ fn new_instance() -> u64 {
     state.hash_one(std::process::id())
 }
 
-/// Where a replay ends: at whichever comes last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stop {
-    /// The last position that belongs to it.
-    pub(crate) position: Option<u64>,
-    /// The last microsecond that belongs to it.
-    pub(crate) time: Option<u64>,
-}
-
-impl Stop {
-    /// True if an entry is beyond.
-    pub(crate) fn is_before(&self, position: u64, processed: u64) -> bool {
-        self.position.is_none_or(|last| last < position)
-            && self.time.is_none_or(|last| last < processed)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn bookmark(publisher: u64, sequence: u64) -> Bookmark {
-        Bookmark {
-            publisher,
-            sequence,
-        }
-    }
-
-    /// A log of entries by publisher, sequence and time.
-    fn log(entries: &[(u64, u64, u64)]) -> Log {
-        let mut log = Log::new(true, Vec::new());
-        for &(publisher, sequence, processed) in entries {
-            log.append(Entry {
-                bookmark: bookmark(publisher, sequence),
-                processed,
-                from: 0,
-                event: Event::Message(Message {
-                    topic: 0,
-                    key: Box::default(),
-                    payload: Bytes::new(),
-                    correlation_id: Box::default(),
-                    lifetime: None,
-                    old: None,
-                }),
-            })
-            .unwrap();
-        }
-        log
-    }
-
-    fn start(log: &Log, text: &str) -> Option<u64> {
-        let range = Range::parse(text.as_bytes()).unwrap();
-        log.first_wanted(&range.start, range.end.is_some())
-    }
-
-    #[test]
-    fn a_replay_starts_where_its_bookmark_says() {
-        const SECOND: u64 = 1_000_000;
-        let log = log(&[(7, 1, SECOND), (8, 1, 2 * SECOND), (7, 5, 3 * SECOND)]);
-        for (text, position) in [
-            ("0", Some(1)),
-            ("0|1|", Some(4)),
-            ("7|1|", Some(2)),
-            ("7|5|", Some(4)),
-            ("7|5|,8|1|", Some(3)),
-            ("7|4|,8|1|", Some(3)),
-            ("7|4|", None),
-            ("9|1|,7|2|", None),
-            ("7|4|,0|1|", Some(4)),
-            ("19691231T235959", None),
-            ("19700101T000000", Some(1)),
-            ("19700101T000002", Some(2)),
-            ("19700101T000002.000001", Some(3)),
-            ("19700101T000004", Some(4)),
-            ("[7|1|:0|1|]", Some(1)),
-            ("(7|1|:0|1|]", Some(2)),
-            ("[19700101T000002:0|1|]", Some(2)),
-            ("(19700101T000002:0|1|]", Some(3)),
-            ("[0|1|:0|1|]", Some(3)),
-            ("(0|1|:0|1|]", Some(4)),
-        ] {
-            if text.starts_with("1969") {
-                assert!(Range::parse(text.as_bytes()).is_err());
-                continue;
-            }
-            assert_eq!(start(&log, text), position, "{text}");
-        }
-        let empty = Log::new(true, Vec::new());
-        assert_eq!(start(&empty, "[0|1|:20380101T000000]"), Some(1));
-        assert_eq!(start(&empty, "0|1|"), Some(1));
-    }
-
-    #[test]
-    fn a_range_ends_where_it_says_and_of_a_list_at_the_latest() {
-        const SECOND: u64 = 1_000_000;
-        let log = log(&[(7, 1, SECOND), (8, 1, 2 * SECOND), (7, 5, 3 * SECOND)]);
-        for (text, last) in [
-            ("[0:0)", 0),
-            ("[0:0|1|)", 3),
-            ("[0:7|1|]", 1),
-            ("[0:7|1|)", 0),
-            ("[0:7|1|,8|1|]", 2),
-            ("[0:8|1|,9|9|)", 1),
-            ("[0:19700101T000002]", 2),
-            ("[0:19700101T000002)", 1),
-            ("[0:20380101T000000)", 3),
-        ] {
-            let range = Range::parse(text.as_bytes()).unwrap();
-            let stop = log.stop(&range.end.unwrap()).unwrap();
-            let inside = (1..=3u64).filter(|&at| !stop.is_before(at, at * SECOND));
-            assert_eq!(inside.count(), last, "{text}");
-        }
-        let unknown = Range::parse(b"[0:9|9|]").unwrap();
-        assert_eq!(log.stop(&unknown.end.unwrap()), None);
-    }
-
-    #[test]
-    fn the_highest_sequence_counts_what_is_not_logged_too() {
-        let mut log = log(&[(7, 3, 1), (8, 9, 2)]);
-        assert_eq!((log.highest(7), log.highest(8), log.highest(9)), (3, 9, 0));
-        log.note_sequence(bookmark(7, 11));
-        assert_eq!((log.highest(7), log.last_persisted(7)), (11, 11));
-        assert_eq!(log.find(bookmark(7, 11)), None);
-        assert_eq!(log.find(bookmark(7, 3)), Some(1));
-    }
-}
+mod tests;

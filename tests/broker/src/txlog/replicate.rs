@@ -240,6 +240,7 @@ impl Engine {
         }
         self.log.note_sequence(parcel.bookmark);
         self.follow_log();
+        self.dispatch();
         Ok(())
     }
 

@@ -126,3 +126,29 @@ fn the_messages_of_a_queue_are_grouped_by_a_query_and_by_no_subscription() {
         "invalid options",
     );
 }
+
+#[test]
+fn a_query_makes_groups_of_what_was() {
+    let broker = Broker::builder()
+        .topic(TopicConfig::sow("orders", ["/id"]).history(None))
+        .start()
+        .unwrap();
+    let mut peer = Peer::named(&broker, "a");
+    peer.send(r#"{"c":"subscribe","cid":"s","t":"orders","o":"bookmark"}"#);
+    let mut bookmarks = Vec::new();
+    for (id, qty) in [(1, 1), (2, 2), (1, 5)] {
+        peer.send(&format!(
+            r#"{{"c":"p","t":"orders"}}{{"id":{id},"sym":"A","qty":{qty}}}"#
+        ));
+        bookmarks.push(field(&peer.receive(), "bm").to_owned());
+    }
+    for (bookmark, total) in bookmarks.iter().zip([1, 3, 7]) {
+        peer.send(&format!(
+            r#"{{"c":"sow","cid":"7","t":"orders","bm":"{bookmark}","o":"{TOTALS},no_sowkey"}}"#
+        ));
+        peer.receive();
+        let record = format!(r#"{{"sym":"A","total":{total}}}"#);
+        assert!(peer.receive().ends_with(&record), "{record}");
+        peer.receive();
+    }
+}

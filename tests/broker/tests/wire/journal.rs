@@ -216,9 +216,9 @@ fn a_journal_that_is_none_or_damaged_is_an_error_that_names_it_and_leaves_it_alo
 }
 
 /// The broker as a program.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    address: String,
+    pub(crate) address: String,
     stderr: Option<ChildStderr>,
 }
 
@@ -242,7 +242,7 @@ impl Program {
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -258,8 +258,12 @@ impl Drop for Program {
 
 /// A configuration file and the arguments that name it and the journal.
 fn arguments(directory: &TempDir, journal: &Path) -> Vec<String> {
-    let config = directory.path().join("broker.json");
     let text = r#"{"logged_topics":["trades"],"ack_conflation":"1ms"}"#;
+    arguments_with(directory, journal, text)
+}
+
+fn arguments_with(directory: &TempDir, journal: &Path, text: &str) -> Vec<String> {
+    let config = directory.path().join("broker.json");
     fs::write(&config, text).unwrap();
     ["--listen", "127.0.0.1:0", "--config"]
         .map(str::to_owned)
@@ -276,6 +280,12 @@ fn program(directory: &TempDir, journal: &Path) -> Program {
     Program::start(
         Command::new(env!("CARGO_BIN_EXE_amps-broker")).args(arguments(directory, journal)),
     )
+}
+
+/// A broker of this configuration, as a process of its own.
+pub(crate) fn program_with(directory: &TempDir, journal: &Path, text: &str) -> Program {
+    let arguments = arguments_with(directory, journal, text);
+    Program::start(Command::new(env!("CARGO_BIN_EXE_amps-broker")).args(arguments))
 }
 
 fn sequence_of(ack: &str) -> u64 {

@@ -19,6 +19,7 @@ mod peer;
 mod publish;
 mod query;
 mod queue;
+mod queue_restart;
 mod queue_topics;
 mod replace;
 mod replay;

@@ -1,11 +1,8 @@
-//! Queues: who consumes them, what they are made of, and what outlives the broker.
+//! Queues: who consumes them, and what they are made of.
 
 use crate::peer::{PATIENCE, Peer};
 use crate::queue::{answer, consume, over_orders, publish, stats, take};
-use amps_broker::{
-    Access, Broker, Delivery, Entitlement, Fairness, QueueConfig, TopicConfig, field,
-};
-use std::path::Path;
+use amps_broker::{Access, Broker, Entitlement, Fairness, QueueConfig, TopicConfig, field};
 use std::time::Duration;
 
 #[test]
@@ -75,6 +72,11 @@ fn browsing_shows_what_nobody_works_on_and_leases_nothing() {
     ));
     peer.expect(r#"{"c":"group_end","query_id":"7"}"#);
     peer.expect(r#"{"c":"ack","cid":"7","query_id":"7","a":"stats","status":"success","records_returned":1,"matches":1,"topic_matches":2}"#);
+    // A queue has no past.
+    peer.send(r#"{"c":"sow","cid":"7","t":"jobs","bm":"0","bs":5,"o":"top_n=1"}"#);
+    peer.receive();
+    assert!(peer.receive().ends_with(r#"{"n":2}"#));
+    peer.receive();
     // Page by page as well.
     peer.send(r#"{"c":"sow","cid":"7","t":"jobs","o":"top_n=1,skip_n=1"}"#);
     peer.receive();
@@ -369,88 +371,25 @@ fn a_queue_that_cannot_be_is_refused_at_the_start() {
     }
 }
 
-/// A broker with three queues over `orders`, and a journal.
-fn journaled(journal: &Path) -> Broker {
-    Broker::builder()
-        .queue(QueueConfig::new("jobs").over("orders").max_backlog(9))
-        .queue(
-            QueueConfig::new("once")
-                .over("orders")
-                .delivery(Delivery::AtMostOnce)
-                .max_backlog(9),
-        )
-        .queue(
-            QueueConfig::new("short")
-                .over("orders")
-                .expiration(Duration::from_millis(1)),
-        )
-        .journal(journal)
-        .start()
-        .unwrap()
-}
-
 #[test]
-fn queues_are_after_a_restart_what_they_were_without_their_leases() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = directory.path().join("journal");
-    let broker = journaled(&journal);
-    let mut peer = Peer::named(&broker, "a");
-    publish(&mut peer, "orders", 1..=6);
-    consume(&mut peer, "j", "max_backlog=9");
-    let bookmarks = [1, 2, 3, 4, 5, 6].map(|n| take(&mut peer, n));
-    answer(&mut peer, &format!("{},{}", bookmarks[1], bookmarks[3]), "");
-    answer(&mut peer, &bookmarks[4], "expire");
-    answer(&mut peer, &bookmarks[5], "cancel");
-    take(&mut peer, 6);
-    // One that is still to come.
-    answer(&mut peer, &bookmarks[5].replace("|6|", "|8|"), "");
-    peer.send(r#"{"c":"subscribe","cid":"o","t":"once","o":"max_backlog=2"}"#);
-    for _ in 0..2 {
-        assert!(peer.receive().starts_with(r#"{"c":"p","t":"once","#));
-    }
-    peer.expect_nothing();
-    assert!(broker.wait_until(PATIENCE, |state| state.expired_count("short") == 6));
-    drop(broker);
-
-    let broker = journaled(&journal);
-    let depths = ["jobs", "once", "short"].map(|queue| broker.queue_depth(queue));
-    assert_eq!(depths, [3, 4, 0]);
-    let mut peer = Peer::named(&broker, "a");
-    consume(&mut peer, "j", "max_backlog=9");
-    for (n, bookmark) in [(1, 0), (3, 2), (6, 5)] {
-        assert_eq!(take(&mut peer, n), bookmarks[bookmark]);
-    }
-    publish(&mut peer, "orders", 6..=9);
-    take(&mut peer, 7);
-    take(&mut peer, 9);
-    peer.expect_nothing();
-    answer(&mut peer, &bookmarks[0], "");
-    peer.expect_nothing();
-    drop(broker);
-    let broker = journaled(&journal);
-    assert_eq!(broker.queue_depth("jobs"), 4);
-    assert_eq!(broker.queue_depth("once"), 7);
-}
-
-#[test]
-fn a_queue_that_is_new_has_what_its_topic_has_in_the_log_and_one_that_is_gone_does_no_harm() {
-    let directory = tempfile::tempdir().unwrap();
-    let journal = directory.path().join("journal");
-    let with = |queue: &str| {
-        Broker::builder()
-            .queue(QueueConfig::new(queue).over("orders"))
-            .journal(&journal)
-            .start()
-            .unwrap()
-    };
-    let broker = with("jobs");
-    let mut peer = Peer::named(&broker, "a");
-    publish(&mut peer, "orders", 1..=3);
+fn what_was_acknowledged_there_before_it_came_from_another_broker_never_shows_up_there() {
+    let (here, there) = (over_orders(|queue| queue), over_orders(|queue| queue));
+    here.replicate_to(&there, Duration::from_secs(3600))
+        .unwrap();
+    let mut peer = Peer::named(&here, "a");
+    publish(&mut peer, "orders", 1..=2);
     consume(&mut peer, "j", "");
     let first = take(&mut peer, 1);
-    answer(&mut peer, &first, "");
-    take(&mut peer, 2);
-    drop(broker);
-    assert_eq!(with("other").queue_depth("other"), 3);
-    assert_eq!(with("jobs").queue_depth("jobs"), 2);
+    // The worker comes over with what it has not acknowledged yet.
+    let mut moved = Peer::named(&there, "a");
+    answer(&mut moved, &first, "");
+    consume(&mut moved, "j", "");
+    moved.expect_nothing();
+    here.set_replication_lag(Duration::ZERO);
+    take(&mut moved, 2);
+    moved.expect_nothing();
+    assert_eq!(
+        (here.queue_depth("jobs"), there.queue_depth("jobs")),
+        (2, 1)
+    );
 }

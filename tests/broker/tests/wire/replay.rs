@@ -2,7 +2,7 @@
 
 use crate::peer::{PATIENCE, Peer};
 use crate::transaction_log::field;
-use amps_broker::{Broker, Builder};
+use amps_broker::{Broker, Builder, State};
 use std::thread;
 use std::time::Duration;
 
@@ -130,7 +130,9 @@ fn a_bookmark_that_is_not_found_is_what_the_option_says() {
         &refused(r#""t":"trades","bm":"[0:17|4|]""#.to_owned()),
         "invalid bookmark",
     );
-    assert_eq!(broker.subscription_count("trades"), 0);
+    // The broker may still have to notice that the readers are gone.
+    let nobody = |state: &State<'_>| state.subscription_count("trades") == 0;
+    assert!(broker.wait_until(PATIENCE, nobody));
 }
 
 #[test]
@@ -476,4 +478,82 @@ fn a_live_subscription_gets_the_past_too() {
     assert_eq!(replayed(&mut peer), (1..=300).collect::<Vec<_>>());
     publish(&broker, "p", "trades", 301..=301);
     assert!(peer.receive().ends_with(r#"{"id":301}"#));
+}
+
+#[test]
+fn every_topic_may_be_logged() {
+    let broker = Broker::builder().log_every_topic().start().unwrap();
+    publish(&broker, "p", "any", [1]);
+    publish(&broker, "p", "other", [2]);
+    assert_eq!(replay(&broker, r#""t":".*","bm":"0""#), [1, 2]);
+}
+
+#[test]
+fn an_unsubscribed_replay_stops_at_once() {
+    let broker = broker();
+    let text = "x".repeat(1000);
+    let mut peer = Peer::named(&broker, "p");
+    for id in 0..2000 {
+        peer.send(&format!(
+            r#"{{"c":"p","t":"trades"}}{{"id":{id},"x":"{text}"}}"#
+        ));
+    }
+    peer.expect_nothing();
+    let mut reader = Peer::named(&broker, "reader");
+    reader.send(r#"{"c":"subscribe","cid":"1","t":"trades","bm":"0"}"#);
+    reader.send(r#"{"c":"unsubscribe","cid":"2","sub_id":"1","a":"processed"}"#);
+    let mut received = 0;
+    while !reader.receive().contains("processed") {
+        received += 1;
+    }
+    assert!(received < 2000, "{received}");
+    reader.expect_nothing();
+}
+
+#[test]
+fn a_broker_ends_and_a_client_leaves_while_a_replay_waits_for_its_reader() {
+    let broker = broker();
+    let text = "x".repeat(100_000);
+    let mut peer = Peer::named(&broker, "p");
+    for id in 0..200 {
+        peer.send(&format!(
+            r#"{{"c":"p","t":"trades"}}{{"id":{id},"x":"{text}"}}"#
+        ));
+    }
+    peer.expect_nothing();
+    let mut readers = ["stays", "goes"].map(|name| {
+        let mut reader = Peer::named(&broker, name);
+        reader.send(r#"{"c":"subscribe","cid":"1","t":"trades","bm":"0"}"#);
+        reader
+    });
+    for reader in &mut readers {
+        assert!(reader.receive().contains(r#"{"id":0,"#));
+    }
+    let [stays, goes] = readers;
+    drop(goes);
+    let gone = |state: &amps_broker::State<'_>| !state.client_names().contains(&"goes".to_owned());
+    assert!(broker.wait_until(PATIENCE, gone));
+    let began = std::time::Instant::now();
+    broker.stop();
+    assert!(began.elapsed() < PATIENCE / 2);
+    drop(stays);
+}
+
+#[test]
+fn a_message_that_is_larger_than_all_room_is_replayed_too() {
+    let broker = builder().output_limit(100_000).start().unwrap();
+    let text = "x".repeat(80_000);
+    let mut peer = Peer::named(&broker, "p");
+    for id in 0..20 {
+        peer.send(&format!(
+            r#"{{"c":"p","t":"trades"}}{{"id":{id},"x":"{text}"}}"#
+        ));
+    }
+    peer.expect_nothing();
+    let mut reader = Peer::named(&broker, "reader");
+    subscribe(&mut reader, r#""t":"trades","bm":"0""#);
+    for id in 0..20 {
+        assert!(reader.receive().contains(&format!(r#"{{"id":{id},"#)));
+    }
+    assert!(reader.receive().contains("completed"));
 }
