@@ -45,11 +45,13 @@ fn a_message_costs_no_allocation_in_the_steady_state() {
     assert_eq!(storing(), 0, "allocations for {counted} stored publishes");
     assert_eq!(handling(), 0, "allocations for {counted} handled messages");
     assert_eq!(logging(), 0, "allocations for {counted} logged messages");
-    // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB, and
-    // something that counts who uses it: two allocations for each of some 500 reads.
+    let acknowledging = acknowledging();
+    assert_eq!(acknowledging, 0, "allocations for {counted} queue messages");
+    // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB, the
+    // count of that, and a place for what its messages share.
     let streaming = streaming();
     assert!(
-        streaming * 50 < counted,
+        streaming <= 3 * STEPS,
         "{streaming} allocations for {counted} messages of a stream"
     );
 }
@@ -186,11 +188,37 @@ fn handle(client: Client, mut peer: TcpStream, command: Command) -> usize {
         })
         .unwrap();
     answer.join().unwrap();
-    let messages = messages();
+    let messages = messages(false);
     steady(|| {
         peer.write_all(&messages).unwrap();
         handled.wait();
     })
+}
+
+/// Messages of a queue are acknowledged automatically, in batches of ten.
+fn acknowledging() -> usize {
+    let (client, mut peer) = connected();
+    client.set_auto_ack(true);
+    client.set_ack_batch_size(10);
+    let answer = answering(&peer);
+    client.execute_async(subscribe(), |_: &Message| ()).unwrap();
+    answer.join().unwrap();
+    let mut acks = Vec::new();
+    let bookmarks = (0..STEP).map(bookmark).collect::<Vec<_>>();
+    for batch in bookmarks.chunks(10) {
+        let mut frame = FrameWriter::begin(&mut acks, CommandType::SowDelete);
+        frame.text(Field::Topic, b"orders");
+        frame.text(Field::Bookmark, batch.join(",").as_bytes());
+        frame.finish(b"");
+    }
+    let messages = messages(true);
+    let mut arrived = vec![0; acks.len()];
+    let count = steady(|| {
+        peer.write_all(&messages).unwrap();
+        peer.read_exact(&mut arrived).unwrap();
+    });
+    assert_eq!(arrived, acks);
+    count
 }
 
 fn streaming() -> usize {
@@ -198,7 +226,7 @@ fn streaming() -> usize {
     let answer = answering(&peer);
     let mut stream = client.execute(subscribe()).unwrap();
     answer.join().unwrap();
-    let messages = messages();
+    let messages = messages(false);
     steady(|| {
         peer.write_all(&messages).unwrap();
         for _ in 0..STEP {
@@ -292,17 +320,23 @@ fn subscribe() -> Command {
         .set_timeout(PATIENCE)
 }
 
-/// The messages of a step, as a server sends them for a bookmark subscription.
-fn messages() -> Vec<u8> {
+fn bookmark(number: usize) -> String {
+    format!("4418602183412675531|{number:010}|")
+}
+
+/// The messages of a step, as a server sends them for a bookmark subscription, or to a worker.
+fn messages(leased: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for number in 0..STEP {
         let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
         frame.text(Field::Topic, b"orders");
         frame.text(Field::SubIds, b"sub-00001");
-        let bookmark = format!("4418602183412675531|{number:010}|");
-        frame.text(Field::Bookmark, bookmark.as_bytes());
+        frame.text(Field::Bookmark, bookmark(number).as_bytes());
         frame.text(Field::Timestamp, b"20240315T093000.123456Z");
         frame.text(Field::SowKey, b"13480907839116428812");
+        if leased {
+            frame.text(Field::LeasePeriod, b"20240315T094000.000000Z");
+        }
         frame.finish(&[b'x'; 100]);
     }
     out

@@ -142,7 +142,15 @@ impl Shared {
     pub(crate) fn send_overdue_batch(self: &Arc<Self>) {
         let mut wire = self.wire.lock();
         wire.batch.timed = false;
-        let connection = self.state.lock().connection.clone();
+        let (connection, closing) = {
+            let state = self.state.lock();
+            (state.connection.clone(), state.closing.upgrade())
+        };
+        if closing.is_some_and(|closing| wire.belongs_to(&closing) && !closing.was_cut()) {
+            // A disconnect is about to send it, or to say that it could not.
+            self.unlock(wire);
+            return;
+        }
         match connection {
             Some(connection) if wire.belongs_to(&connection) => {
                 let due = wire.batch.due.filter(|_| !wire.batch.is_empty());
