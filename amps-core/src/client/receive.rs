@@ -79,7 +79,8 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             Ok(count) => frames.advance(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
-                if let Some(limit) = idle_limit {
+                // Unless it was changed during the wait.
+                if let Some(limit) = idle_limit.filter(|_| connection.idle_limit() == idle_limit) {
                     let reason = format!("no heartbeat: nothing has come for {limit:?}");
                     return context().with_reason(reason).Disconnected();
                 }
