@@ -221,6 +221,31 @@ fn q1_a_filter_cannot_call_its_client_and_does_not_hang() {
 }
 
 #[test]
+fn q1_a_filter_cannot_change_the_filter_and_does_not_hang() {
+    let broker = broker();
+    let client = logged_on(&broker, "replacing");
+    let told = exceptions(&client);
+    let (weak, calls) = (client.downgrade(), Arc::new(Mutex::new(0)));
+    let counted = calls.clone();
+    client.set_transport_filter(move |_, _| {
+        *counted.lock() += 1;
+        let client = weak.upgrade().unwrap();
+        client.clear_transport_filter();
+        client.set_transport_filter(|_, frame| frame.clear());
+    });
+    let (done, is_done) = std::sync::mpsc::channel();
+    let publisher = client.clone();
+    std::thread::spawn(move || done.send(publisher.publish_flush(PATIENCE)));
+    is_done.recv_timeout(PATIENCE).unwrap().unwrap();
+    for _ in 0..4 {
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert!(error.contains("transport filter"), "{error}");
+    }
+    // Out and in.
+    assert_eq!(*calls.lock(), 2);
+}
+
+#[test]
 fn the_beats_of_a_stalled_connection_are_filtered_once() {
     let (client, mut peer) = with_peer("once");
     let seen = record(&client);
