@@ -419,10 +419,10 @@ impl Shared {
         match &route.sink {
             Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
             Sink::Handler(handler) => {
-                let handled = handler.call(message);
-                if message.has_lease() {
-                    self.acknowledge_handled(message, &route.backlog, handled.is_ok());
-                }
+                let handled = match message.has_lease() {
+                    true => self.handle_leased(handler, message, route),
+                    false => handler.call(message),
+                };
                 if let Err(error) = handled {
                     self.callbacks.report(&error);
                 }

@@ -6,7 +6,7 @@ mod fields;
 mod owned;
 mod walk;
 
-pub(crate) use acking::Settling;
+pub(crate) use acking::{Settlements, Settling};
 pub(crate) use chunk::{Origin, Reader};
 
 use crate::ack::AckType;
