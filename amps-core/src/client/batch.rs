@@ -40,6 +40,11 @@ impl Batch {
         payload < self.limit
     }
 
+    #[cfg(test)]
+    pub(crate) fn collect_up_to(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.publishes == 0
     }

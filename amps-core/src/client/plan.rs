@@ -1,11 +1,11 @@
 //! What each command asks for, waits for and brings, and what can be told wrong without the server.
 
 use super::routes::{RouteKind, Sink};
+use super::send::check_size;
 use crate::ack::AckType;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{ErrorContext, Result};
-use crate::protocol::MAX_FRAME;
 
 /// What the engine does for a command beyond sending it (rule D1).
 pub(crate) struct Plan {
@@ -113,11 +113,7 @@ pub(crate) fn check(command: &Command) -> Result<()> {
             .with_reason("logging on is done by Client::logon")
             .Usage());
     }
-    if command.data().len() > MAX_FRAME {
-        let reason = format!("a payload of {} bytes", command.data().len());
-        return Err(context(command).with_reason(reason).Usage());
-    }
-    Ok(())
+    check_size(command.data(), || context(command))
 }
 
 /// How errors describe a command: its name, its topic, its filter.
