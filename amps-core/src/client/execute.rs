@@ -175,7 +175,7 @@ impl Shared {
     }
 
     /// Makes the server and the subscription manager agree with what has become of the route.
-    fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
+    pub(super) fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
         let take_back = match sent {
             Ok(()) => {
                 route.settle();

@@ -58,8 +58,9 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`] and [`Client::add_message_handler`]. [`Error::TimedOut`]: no answer in
-    /// time. Any other [command error](Error::is_command_error): the server refused. The handler
-    /// is gone after an error.
+    /// time; a subscription or query is taken back. Any other
+    /// [command error](Error::is_command_error): the server refused. The handler is gone after an
+    /// error.
     pub fn send_with_handler<H, O>(
         &self,
         handler: H,
@@ -178,7 +179,7 @@ impl Shared {
             self.send_raw(&connection, command)
         };
         if sent.is_err() {
-            self.routes.remove(&route);
+            self.settle(&route, &sent);
         }
         sent
     }
