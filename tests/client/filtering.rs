@@ -5,7 +5,7 @@ use amps::{Client, Command, Direction, Error};
 use amps_broker::{Peer, field};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Seen = Arc<Mutex<Vec<(Direction, String)>>>;
 
@@ -243,6 +243,22 @@ fn q1_a_filter_cannot_change_the_filter_and_does_not_hang() {
     }
     // Out and in.
     assert_eq!(*calls.lock(), 2);
+}
+
+#[test]
+fn q1_a_filter_cannot_set_a_heartbeat_and_does_not_wait_for_its_answer() {
+    let (client, mut peer) = with_peer("beating");
+    let told = exceptions(&client);
+    let weak = client.downgrade();
+    client.set_transport_filter(move |_, _| {
+        weak.upgrade().unwrap().set_heartbeat(PATIENCE);
+    });
+    let start = Instant::now();
+    client.publish("t", "x").unwrap();
+    assert!(start.elapsed() < PATIENCE / 2);
+    let error = told.recv_timeout(PATIENCE).unwrap();
+    assert!(error.contains("transport filter"), "{error}");
+    assert_eq!(field(&peer.expect_frame().unwrap(), "c"), "p");
 }
 
 #[test]
