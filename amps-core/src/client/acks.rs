@@ -114,6 +114,9 @@ impl Acks {
         };
         backlog.granted.store(granted, Ordering::Release);
         let mut state = self.state.lock();
+        if !state.turn_to(ack.connection()) {
+            return;
+        }
         // Those that nobody else holds are of subscriptions that are gone.
         state
             .backlogs
@@ -132,8 +135,7 @@ impl Acks {
     pub(crate) fn forget(&self, connection: u64) {
         let mut state = self.state.lock();
         if state.connection <= connection {
-            state.batches.iter_mut().for_each(Batch::clear);
-            state.backlogs.clear();
+            state.forget();
         }
     }
 }
@@ -214,13 +216,18 @@ impl State {
         self.timeout.unwrap_or(unset)
     }
 
-    /// Drops what waits for an earlier connection; false if this one is earlier than what waits.
+    /// Drops what belongs to an earlier connection; false if this one is earlier than what is here.
     fn turn_to(&mut self, connection: u64) -> bool {
         if self.connection < connection {
-            self.batches.iter_mut().for_each(Batch::clear);
+            self.forget();
             self.connection = connection;
         }
         self.connection == connection
+    }
+
+    fn forget(&mut self) {
+        self.batches.iter_mut().for_each(Batch::clear);
+        self.backlogs.clear();
     }
 
     /// Where acknowledgements of a topic wait.
