@@ -5,7 +5,7 @@
 
 use super::Client;
 use super::connection::Connection;
-use super::send::{KEPT_BUFFER, Wire};
+use super::send::{KEPT_BUFFER, Wire, empty};
 use super::shared::Shared;
 use super::timer::Task;
 #[cfg(doc)]
@@ -55,10 +55,7 @@ impl Batch {
 
     /// Forgets the frames; returns how many there were that no store has.
     pub(crate) fn clear(&mut self) -> usize {
-        self.frames.clear();
-        if self.frames.capacity() > self.limit.saturating_add(KEPT_BUFFER) {
-            self.frames = Vec::new();
-        }
+        empty(&mut self.frames, self.limit.saturating_add(KEPT_BUFFER));
         std::mem::take(&mut self.publishes) - std::mem::take(&mut self.stored)
     }
 

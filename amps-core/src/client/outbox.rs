@@ -1,6 +1,7 @@
 //! Frames that must leave soon but for which nobody may wait.
 
 use super::connection::Connection;
+use super::send::{KEPT_BUFFER, empty};
 use super::shared::Shared;
 use log::warn;
 use parking_lot::Mutex;
@@ -68,6 +69,11 @@ impl Outbox {
         self.any.load(Ordering::Acquire)
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.waiting.lock().frames.capacity()
+    }
+
     /// Moves what waits for `connection` to the end of `out`; `batch` adds what leaves first, if
     /// anything asks for that.
     pub(crate) fn take(
@@ -89,7 +95,7 @@ impl Outbox {
             }
             out.extend_from_slice(&waiting.frames);
         }
-        waiting.frames.clear();
+        empty(&mut waiting.frames, KEPT_BUFFER);
         waiting.after_batch = false;
         self.any.store(false, Ordering::SeqCst);
     }

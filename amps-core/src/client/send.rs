@@ -31,6 +31,14 @@ pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 /// How long a disconnect waits before it tries again to write what the socket did not take.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// Empties a buffer, and lets go of it if it grew beyond what is worth keeping.
+pub(crate) fn empty(buffer: &mut Vec<u8>, kept: usize) {
+    buffer.clear();
+    if buffer.capacity() > kept {
+        *buffer = Vec::new();
+    }
+}
+
 /// What the send lock guards.
 #[derive(Default)]
 pub(crate) struct Wire {
@@ -86,7 +94,7 @@ impl Wire {
 
     /// Drops what has not left yet: its connection is gone.
     pub(crate) fn give_up(&mut self) {
-        self.unfinished.clear();
+        empty(&mut self.unfinished, KEPT_BUFFER);
         self.news.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
     }
 
@@ -124,7 +132,7 @@ impl Wire {
 
     /// Notes that everything unfinished was written.
     fn finish(&mut self) {
-        self.unfinished.clear();
+        empty(&mut self.unfinished, KEPT_BUFFER);
         self.unfinished_publishes = 0;
     }
 
@@ -231,9 +239,7 @@ impl Wire {
                 .bytes_sent
                 .add(self.frame.len() + payload.len());
         }
-        if self.frame.capacity() > KEPT_BUFFER {
-            self.frame = Vec::new();
-        }
+        empty(&mut self.frame, KEPT_BUFFER);
         result
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use super::KEPT_BUFFER;
 use crate::client::outbox::Turn;
 use crate::client::shared::Shared;
 use crate::client::testing::{PATIENCE, connect, framed, full, open};
@@ -79,4 +80,16 @@ fn q7_a_publish_that_joins_a_batch_does_not_overtake_what_was_posted_before_it()
     }
     let expected = [framed(b"1"), framed(b"delete"), framed(b"2")];
     assert_eq!(sent, expected.concat());
+}
+
+#[test]
+fn what_one_huge_command_needed_is_let_go() {
+    let shared = client();
+    let (connection, taken) = open(1);
+    connect(&shared, &connection);
+    let huge = framed(&vec![b'x'; 2 * KEPT_BUFFER]);
+    shared.post(&connection, &huge, Turn::AtOnce);
+    assert_eq!(taken.recv_timeout(PATIENCE).unwrap().len(), huge.len());
+    assert!(shared.wire.lock().unfinished.capacity() <= KEPT_BUFFER);
+    assert!(shared.outbox.capacity() <= KEPT_BUFFER);
 }
