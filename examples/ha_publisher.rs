@@ -46,7 +46,10 @@ fn main() -> Outcome {
     // The connection breaks, and for a while nobody can connect. The publisher does not notice.
     go_away(broker.as_ref());
     publish(&client, 101..=200)?;
-    println!("  {} publishes are in the store", client.unpersisted_count());
+    println!(
+        "  {} publishes are in the store",
+        client.unpersisted_count()
+    );
     come_back(broker.as_ref())?;
     client.publish_flush_ack(TIMEOUT, AckType::PERSISTED)?;
     println!("  all of them are persisted");

@@ -50,26 +50,34 @@
 //!
 //! # Log
 //!
-//! The client logs through the `log` crate: at `warn` what nobody else is told of and a lost
-//! connection, at `info` connections, logons and disconnects, at `debug` unsubscribes, at `trace` messages that
-//! nobody took, with their payload.
-//! Passwords are never logged.
+//! The library logs through the `log` crate. What it says at which level is part of its contract:
+//!
+//! | level | what |
+//! |---|---|
+//! | `error` | nothing: errors are returned, or go to the exception listener |
+//! | `warn` | what nobody else is told of, such as an error without an exception listener; a lost connection |
+//! | `info` | connections, logons, disconnects, reconnections, replays |
+//! | `debug` | unsubscribes |
+//! | `trace` | messages that nobody took, with the start of their payload |
+//!
+//! Payloads are shown at `trace` only, except those that a handler of the application puts into its
+//! errors. Passwords are never logged, and neither errors nor any `Debug` show them.
 
 pub use amps_codecs as codecs;
 pub use amps_codecs::{
     CodecError, CompositeMessageBuilder, CompositeMessageParser, FixBuilder, FixShredder,
     NvfixBuilder, NvfixShredder,
 };
-pub use amps_core::bookmark;
 pub use amps_core::{
     AckType, AmpsUri, Authenticator, BookmarkNotFound, BookmarkRange, BookmarkResizeHandler,
     BookmarkStore, BookmarkSubscribe, CMessage, CMessageFunction, CMessageHandler, CText, Client,
-    Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator, EndReason, Error,
-    ErrorContext, FailedResubscribeHandler, HandlerOutcome, IpProtocol, ListenerId, Logged,
-    LogonOptions, MemorySubscriptionManager, Message, MessageStream, OofReason, Options,
-    OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand, StreamCanceller,
-    SubscriptionHandler, SubscriptionManager, TimeoutIter, TlsConfig, TlsVersion,
-    TrackedSubscription, Transport, TransportOptions, VersionInfo, WeakClient,
+    ClientStats, Command, CommandType, ConnectionInfo, ConnectionState, DefaultAuthenticator,
+    Direction, EndReason, Error, ErrorContext, FailedResubscribeHandler, HandlerOutcome,
+    IpProtocol, JsonStream, ListenerId, Logged, LogonOptions, MemorySubscriptionManager, Message,
+    MessageStream, OofReason, Options, OutgoingCommand, PublishResizeHandler, PublishStore, Result,
+    StoredCommand, StreamCanceller, SubscriptionHandler, SubscriptionManager, TimeoutIter,
+    TlsConfig, TlsVersion, TrackedSubscription, Transport, TransportOptions, VersionInfo,
+    WeakClient, bookmark, reason,
 };
 pub use amps_ha::{
     DefaultServerChooser, ExponentialDelayStrategy, FixedDelayStrategy, HaClient,
@@ -100,6 +108,12 @@ mod guide_02_building {}
 #[doc = include_str!("../docs/guide/03-first-program.md")]
 mod guide_03_first_program {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/04-subscriptions.md")]
+mod guide_04_subscriptions {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/05-errors.md")]
+mod guide_05_errors {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/06-sow.md")]
 mod guide_06_sow {}
 #[cfg(doctest)]
@@ -120,3 +134,9 @@ mod guide_11_utilities {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/12-advanced.md")]
 mod guide_12_advanced {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/appendix-a-errors.md")]
+mod guide_appendix_a {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+mod migration {}

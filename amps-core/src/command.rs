@@ -3,6 +3,7 @@
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::fields::Fields;
+use crate::message::Message;
 use crate::protocol::{Field, FrameWriter, option_items};
 use std::time::Duration;
 
@@ -151,6 +152,12 @@ impl Command {
         self.fields
             .number(Field::Expiration)
             .map(Duration::from_secs)
+    }
+
+    /// The message that would be sent as the command stands: without the ids and acknowledgements
+    /// that the client adds.
+    pub fn message(&self) -> Message {
+        Message::of_command(self.name(), self.fields.clone(), &self.data, self.acks)
     }
 
     /// True if the application wants the processed acknowledgement.

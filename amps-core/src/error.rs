@@ -1,5 +1,6 @@
 //! The one error type, and what every error tells.
 
+use crate::reason;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -268,21 +269,21 @@ type MakeError = fn(ErrorContext) -> Error;
 
 /// The reason texts that have a variant.
 const REASONS: &[(&str, MakeError)] = &[
-    ("bad filter", ErrorContext::BadFilter),
-    ("bad regex topic", ErrorContext::BadRegexTopic),
+    (reason::BAD_FILTER, ErrorContext::BadFilter),
+    (reason::BAD_REGEX_TOPIC, ErrorContext::BadRegexTopic),
     ("bad regex", ErrorContext::BadRegexTopic),
     ("bad sow key", ErrorContext::BadSowKey),
     ("invalid topic", ErrorContext::InvalidTopic),
-    ("no topic", ErrorContext::InvalidTopic),
+    (reason::NO_TOPIC, ErrorContext::InvalidTopic),
     ("regex topic not supported", ErrorContext::InvalidTopic),
-    ("not entitled", ErrorContext::NotEntitled),
-    ("auth failure", ErrorContext::Authentication),
+    (reason::NOT_ENTITLED, ErrorContext::NotEntitled),
+    (reason::AUTH_FAILURE, ErrorContext::Authentication),
     ("authentication failed", ErrorContext::Authentication),
     ("auth", ErrorContext::Authentication),
-    ("name in use", ErrorContext::NameInUse),
-    ("subid in use", ErrorContext::SubIdInUse),
+    (reason::NAME_IN_USE, ErrorContext::NameInUse),
+    (reason::SUBID_IN_USE, ErrorContext::SubIdInUse),
     (
-        "subscription already exists",
+        reason::SUBSCRIPTION_ALREADY_EXISTS,
         ErrorContext::SubscriptionAlreadyExists,
     ),
     ("already exists", ErrorContext::SubscriptionAlreadyExists),

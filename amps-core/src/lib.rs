@@ -19,11 +19,13 @@ mod options;
 #[doc(hidden)]
 pub mod protocol;
 mod queue;
+pub mod reason;
 mod store;
 mod stream;
 mod subscription_manager;
 mod tls_config;
 mod transport;
+mod typed;
 /// For those who keep a client connected; outside semantic versioning.
 #[doc(hidden)]
 pub mod supervise {
@@ -37,7 +39,8 @@ pub use ack::AckType;
 pub use auth::{Authenticator, DefaultAuthenticator};
 pub use bookmark::BookmarkRange;
 pub use client::{
-    BookmarkSubscribe, Client, ConnectionState, ListenerId, LogonOptions, WeakClient,
+    BookmarkSubscribe, Client, ClientStats, ConnectionState, Direction, ListenerId, LogonOptions,
+    WeakClient,
 };
 pub use command::Command;
 pub use command_type::CommandType;
@@ -57,5 +60,6 @@ pub use subscription_manager::{
     TrackedSubscription,
 };
 pub use tls_config::{TlsConfig, TlsVersion};
+pub use typed::JsonStream;
 pub use uri::{AmpsUri, IpProtocol, Transport, TransportOptions};
 pub use version::VersionInfo;

@@ -21,6 +21,17 @@ pub enum Transport {
     Unix,
 }
 
+impl Transport {
+    /// As a connection string names it: `tcp`, `tcps` or `unix`.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Transport::Tcp => "tcp",
+            Transport::Tcps => "tcps",
+            Transport::Unix => "unix",
+        }
+    }
+}
+
 /// The options of a connection string, with the defaults of guide §3.4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

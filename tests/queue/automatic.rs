@@ -7,6 +7,7 @@ use crate::{
 use amps::{Client, Error, Message};
 use amps_broker::PeerConnection;
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// Subscribes with a handler to the queue of a peer.
 fn handled<O: amps::HandlerOutcome>(
@@ -47,6 +48,7 @@ fn g6_a_handler_that_fails_or_panics_returns_its_message_at_once() {
     let (client, mut peer) = with_peer("failing");
     client.set_auto_ack(true);
     client.set_ack_batch_size(2);
+    client.set_ack_timeout(Duration::ZERO);
     let (sender, told) = mpsc::channel();
     client.set_exception_listener(move |error: &Error| {
         let _ = sender.send(error.to_string());

@@ -7,6 +7,7 @@ use crate::{
 use amps::{Error, Message};
 use amps_broker::{Broker, QueueConfig, field};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn g1_an_acknowledgement_is_a_delete_by_bookmark_that_asks_for_nothing() {
@@ -73,6 +74,7 @@ fn g8_an_acknowledgement_with_options_leaves_at_once_and_apart_from_the_others()
     let (client, mut peer) = with_peer("apart");
     let mut stream = granted(&client, &mut peer, "s", 10);
     client.set_ack_batch_size(3);
+    client.set_ack_timeout(Duration::ZERO);
     for bookmark in 1..=4 {
         deliver(&mut peer, "jobs", "s", bookmark);
     }

@@ -46,7 +46,8 @@ fn g10_what_was_not_acknowledged_comes_again_over_the_next_connection() {
     let client = logged_on(&broker, "returning");
     client.set_ack_batch_size(100);
     client.set_ack_timeout(Duration::ZERO);
-    let mut stream = client.execute(work("max_backlog=3")).unwrap();
+    // One more than there are, so that the batch is not full.
+    let mut stream = client.execute(work("max_backlog=4")).unwrap();
     for _ in 0..3 {
         take(&mut stream).ack().unwrap();
     }

@@ -169,9 +169,14 @@ impl Connection {
         self.transport.shutdown();
     }
 
+    /// True if nothing more is sent or received on purpose.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.was_cut.load(Ordering::Acquire)
+    }
+
     /// Notes that the server has closed its side, too: it has seen everything that was sent.
     pub(crate) fn end_cleanly(&self) {
-        if !self.was_cut.load(Ordering::Acquire) {
+        if !self.was_cut() {
             self.ended_cleanly.store(true, Ordering::Release);
         }
     }

@@ -3,6 +3,7 @@
 use super::batch::lost_publishes;
 use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, receiving};
+use super::send::News;
 use super::shared::{Shared, State};
 use super::supervise::{Recovery, Supervisor};
 use super::{Client, receive};
@@ -83,6 +84,7 @@ impl Shared {
             let connection = Arc::new(Connection::new(number, uri.clone(), transport, announced));
             state.connection = Some(connection.clone());
             state.tell(ConnectionState::Connected);
+            self.traffic.connections.add(1);
             connection
         };
         info!("{} connected to {uri}", self.name());
@@ -150,8 +152,8 @@ impl Shared {
         // find that there is none.
         drop(dialing);
         self.gate.notify_all();
-        self.forget_subscriptions();
         let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.forget_subscriptions();
             self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
             return match closing {
@@ -161,6 +163,8 @@ impl Shared {
         };
         self.announce();
         self.end_all(&connection);
+        // When nothing is dispatched any more that would bring one.
+        self.forget_subscriptions();
         self.flush_acks();
         let lost = self.finish_writing(&connection);
         self.go_offline();
@@ -204,11 +208,11 @@ impl Shared {
     /// collected publishes did not leave.
     fn finish_writing(self: &Arc<Self>, connection: &Connection) -> usize {
         let deadline = connection.drain_deadline();
-        let mut lost = 0;
+        let mut news = News::default();
         match self.wire.try_lock_until(deadline) {
             Some(mut wire) => {
                 wire.write_last(connection, &self.outbox, deadline);
-                lost = wire.take_lost();
+                news = wire.take_news();
                 connection.transport.shutdown_write(deadline);
             }
             // A writer is stuck; this frees it, and it reports its own failure.
@@ -219,6 +223,8 @@ impl Shared {
         }
         self.acks.forget(connection.number);
         self.look_again();
+        let lost = std::mem::take(&mut news.lost);
+        self.tell(news);
         lost
     }
 
@@ -260,7 +266,8 @@ impl Shared {
             (_, _, driving) => {
                 let handle = self.handle.lock().upgrade();
                 if let (Some(handle), false) = (handle, is_left_to_another) {
-                    self.callbacks.disconnected(&Client { handle });
+                    let is_needed = || self.state.lock().connection.is_none();
+                    self.callbacks.disconnected(&Client { handle }, is_needed);
                 }
                 drop(driving);
             }

@@ -9,6 +9,7 @@ mod callbacks;
 mod connection;
 mod dialling;
 mod execute;
+mod filter;
 mod flush;
 mod gate;
 mod heartbeat;
@@ -30,6 +31,7 @@ mod retry;
 mod routes;
 mod send;
 mod shared;
+mod stats;
 mod stored;
 mod stored_command;
 mod stores;
@@ -40,10 +42,12 @@ mod unsubscribe;
 
 pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
+pub use filter::Direction;
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
 pub(crate) use routes::Route;
 pub(crate) use shared::WeakShared;
+pub use stats::ClientStats;
 
 use crate::error::{ErrorContext, Result};
 use crate::version::VersionInfo;
@@ -52,8 +56,9 @@ use crate::{Error, MessageStream};
 use log::warn;
 use shared::Shared;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A connection to an AMPS server.
 ///
@@ -129,9 +134,14 @@ impl Client {
     /// Makes a client that is not connected.
     ///
     /// The name should be unique among the clients of a server and stay the same from run to run:
-    /// the server tells publishers apart by it.
+    /// the server tells publishers apart by it. Without a name the client makes one up that no
+    /// other client has.
     pub fn new(name: impl AsRef<str>) -> Client {
-        let shared = Arc::new(Shared::new(name.as_ref().to_string()));
+        let name = match name.as_ref() {
+            "" => unique_name(),
+            name => name.to_string(),
+        };
+        let shared = Arc::new(Shared::new(name));
         let handle = Arc::new(Handle {
             shared: shared.clone(),
         });
@@ -177,6 +187,11 @@ impl Client {
         self.shared().settings.lock().default_max_depth = max_depth;
     }
 
+    /// How long [`Client::connect`] may take; zero leaves it to the system.
+    pub fn connect_timeout(&self) -> Duration {
+        self.shared().settings.lock().dial.timeout
+    }
+
     /// How many messages may wait in a new stream; 0 is no limit.
     pub fn default_max_depth(&self) -> usize {
         self.shared().settings.lock().default_max_depth
@@ -198,6 +213,11 @@ impl Client {
         }
         self.shared().settings.lock().logon_correlation_data = data.to_string();
         Ok(())
+    }
+
+    /// The token that goes out with every logon; empty if there is none.
+    pub fn logon_correlation_data(&self) -> String {
+        self.shared().settings.lock().logon_correlation_data.clone()
     }
 
     /// Connects to the server at `uri` and starts the receive thread.
@@ -239,7 +259,14 @@ impl Client {
     /// [`Error::MessageTypeNotFound`] and the like: the server refused, and closes the connection.
     /// [`Error::RetryOperation`]: it asked for another attempt three times.
     /// [`Error::TimedOut`]: no answer; the connection is still there.
-    /// [`Error::Usage`]: called from a handler of this client.
+    /// [`Error::Usage`]: called from a handler of this client, or an `HaClient` does it.
+    ///
+    /// What follows the server's word is part of the logon, and if it fails the client is
+    /// disconnected, without the disconnect handler being called: [`Error::Store`] if offline
+    /// records of the publish store have numbers that the server has seen and cannot be given new
+    /// ones, or the store cannot be read; [`Error::PublishStoreGap`] if the server lags behind the
+    /// store and that is to be an error; whatever a subscription that is entered again failed with.
+    /// Stores and tracked subscriptions stay as they are.
     pub fn logon_with(&self, options: LogonOptions) -> Result<()> {
         self.shared().logon(&options)
     }
@@ -251,7 +278,8 @@ impl Client {
     /// Every waiting call ends with [`Error::Disconnected`], every stream after the messages that
     /// are queued in it. Returns when the receive thread has ended, or, if a handler is still
     /// running, after 2 s at the latest. No disconnect handler is called, also not if the
-    /// connection was about to be lost. Settings and callbacks stay; subscriptions do not.
+    /// connection was about to be lost. Settings and callbacks stay, and so does what is in the publish store; subscriptions do not, also not in the
+    /// subscription manager.
     ///
     /// Disconnecting a client that is not connected does nothing, except that it waits for a
     /// disconnect that another thread has begun. May be called from any thread and cancels a
@@ -310,6 +338,11 @@ impl Client {
         self.session(|session| session.name_hash.clone())
     }
 
+    /// [`Client::name_hash`] as a number; 0 before the logon, and if it is none.
+    pub fn name_hash_value(&self) -> u64 {
+        self.name_hash().parse().unwrap_or(0)
+    }
+
     fn session<T: Default>(&self, read: impl FnOnce(&shared::Session) -> T) -> T {
         let state = self.shared().state.lock();
         state.session.as_ref().map(read).unwrap_or_default()
@@ -318,6 +351,15 @@ impl Client {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
+}
+
+/// A name from the clock, the process and a count.
+fn unique_name() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let clock = since_epoch.unwrap_or_default().as_nanos();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("amps-{clock:x}-{}-{count}", std::process::id())
 }
 
 /// The name and the last connection string; never a password.

@@ -178,12 +178,17 @@ impl Shared {
     ) -> Result<(), ParseError> {
         let received_at = SystemTime::now();
         while let Some(chunk) = frames.next_chunk()? {
-            reader.each_in(chunk, received_at, |message| {
+            let report = |error: &Error| self.callbacks.report(error);
+            let chunk = self.filter.incoming(chunk, report);
+            self.look_again();
+            self.traffic.bytes_received.add(chunk.len());
+            let frames = reader.each_in(chunk, received_at, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
                     self.dispatch(connection, message, last);
                 }
             })?;
+            self.traffic.frames_received.add(frames);
         }
         last.forget();
         Ok(())

@@ -398,6 +398,19 @@ impl Routes {
         self.by_id.lock().get(id).cloned()
     }
 
+    /// How many messages wait to be read in all streams.
+    pub(crate) fn stream_depth(&self) -> usize {
+        let queues = {
+            let by_id = self.by_id.lock();
+            let queues = by_id.values().filter_map(|route| match &route.sink {
+                Sink::Stream(queue) => Some((Arc::as_ptr(queue), queue.clone())),
+                _ => None,
+            });
+            queues.collect::<FxHashMap<_, _>>()
+        };
+        queues.values().map(|queue| queue.depth()).sum()
+    }
+
     pub(crate) fn contains(&self, id: &str) -> bool {
         self.by_id.lock().contains_key(id.as_bytes())
     }

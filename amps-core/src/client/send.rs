@@ -6,11 +6,13 @@
 
 use super::batch::Batch;
 use super::connection::Connection;
+use super::filter::Filter;
 use super::outbox::{Outbox, Turn};
 use super::shared::Shared;
+use super::stats::Traffic;
 use super::stored::Standing;
 use crate::error::{Error, ErrorContext, Result};
-use crate::protocol::MAX_FRAME;
+use crate::protocol::{MAX_FRAME, frames_in};
 use crate::store::PublishStore;
 use crate::transport::Transport;
 use log::warn;
@@ -44,8 +46,12 @@ pub(crate) struct Wire {
     unfinished_publishes: usize,
     /// Publishes that are being collected. They leave after what is unfinished.
     pub(crate) batch: Batch,
-    /// How many collected publishes ended with their connection; told of after unlocking.
-    lost: usize,
+    /// Sees every frame before it takes its place.
+    pub(crate) filter: Option<Arc<Filter>>,
+    /// What the exception listener is told after unlocking.
+    news: News,
+    /// Counts what leaves.
+    pub(crate) traffic: Arc<Traffic>,
     /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
     /// client does not keep the socket of a connection that is gone.
     connection: Weak<Connection>,
@@ -53,6 +59,15 @@ pub(crate) struct Wire {
     pub(crate) store: Option<Arc<dyn PublishStore>>,
     /// Where what is stored goes.
     pub(crate) standing: Standing,
+}
+
+/// What happened under the send lock and nobody was told of yet.
+#[derive(Default)]
+pub(crate) struct News {
+    /// How many collected publishes ended with their connection.
+    pub(crate) lost: usize,
+    /// What the transport filter failed with.
+    failures: Vec<Error>,
 }
 
 impl Wire {
@@ -73,12 +88,18 @@ impl Wire {
     /// Drops what has not left yet: its connection is gone.
     pub(crate) fn give_up(&mut self) {
         self.unfinished.clear();
-        self.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
+        self.news.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
     }
 
-    /// How many collected publishes ended with their connection since this was asked last.
-    pub(crate) fn take_lost(&mut self) -> usize {
-        std::mem::take(&mut self.lost)
+    pub(crate) fn take_news(&mut self) -> News {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Filters the frames that stand in the batch from `start` on.
+    fn filter_batch(&mut self, start: usize) {
+        if let Some(filter) = &self.filter {
+            filter.outgoing(&mut self.batch.frames, start, &mut self.news.failures);
+        }
     }
 
     /// Takes over what the outbox holds; false if this connection is older than what is here.
@@ -87,9 +108,18 @@ impl Wire {
             return false;
         }
         let (batch, publishes) = (&mut self.batch, &mut self.unfinished_publishes);
+        let mut start = self.unfinished.len();
         outbox.take(connection.number, &mut self.unfinished, |out| {
             *publishes += batch.move_to(out);
+            start = out.len();
         });
+        if start < self.unfinished.len() {
+            if let Some(filter) = &self.filter {
+                filter.outgoing(&mut self.unfinished, start, &mut self.news.failures);
+            }
+            let posted = frames_in(&self.unfinished[start..]).count();
+            self.traffic.frames_sent.add(posted);
+        }
         true
     }
 
@@ -103,6 +133,7 @@ impl Wire {
     fn drain(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
         if self.collect(connection, outbox) && !self.unfinished.is_empty() {
             connection.transport.write_all(&self.unfinished, b"")?;
+            self.traffic.bytes_sent.add(self.unfinished.len());
             self.finish();
         }
         Ok(())
@@ -117,6 +148,7 @@ impl Wire {
         self.drain(connection, outbox)?;
         if !self.batch.is_empty() {
             connection.transport.write_all(&self.batch.frames, b"")?;
+            self.traffic.bytes_sent.add(self.batch.frames.len());
             self.batch.clear();
         }
         Ok(())
@@ -174,6 +206,7 @@ impl Wire {
                 Err(error) => break Err(error),
             }
         };
+        self.traffic.bytes_sent.add(written);
         if written == self.unfinished.len() {
             self.finish();
         } else {
@@ -184,6 +217,12 @@ impl Wire {
 
     fn write(&mut self, transport: &dyn Transport, payload: &[u8]) -> io::Result<()> {
         let result = transport.write_all(&self.frame, payload);
+        if result.is_ok() {
+            self.traffic.frames_sent.add(1);
+            self.traffic
+                .bytes_sent
+                .add(self.frame.len() + payload.len());
+        }
         if self.frame.capacity() > KEPT_BUFFER {
             self.frame = Vec::new();
         }
@@ -192,7 +231,8 @@ impl Wire {
 }
 
 impl Shared {
-    /// Encodes a publish and writes it to the live connection, or lets it join the batch.
+    /// Encodes a publish and writes it to the live connection, or lets it join the batch; with the
+    /// send lock in hand.
     ///
     /// `encode` writes the header into the buffer and ends it for a payload of the given length
     /// (see [`FrameWriter::finish_header`](crate::protocol::FrameWriter::finish_header)).
@@ -204,12 +244,11 @@ impl Shared {
     #[inline]
     pub(crate) fn send(
         self: &Arc<Self>,
+        mut wire: MutexGuard<'_, Wire>,
         payload: &[u8],
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        self.check_not_in_store(&context)?;
-        let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
             _ => {
@@ -227,7 +266,7 @@ impl Shared {
         result
     }
 
-    /// As [`Shared::send`], to one connection: a frame that was prepared for it never goes to a
+    /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was prepared for it never goes to a
     /// later one. If it may not join the batch, it leaves after it.
     pub(crate) fn send_on(
         self: &Arc<Self>,
@@ -295,9 +334,12 @@ impl Shared {
         payload: &[u8],
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> io::Result<()> {
+        let start = wire.batch.frames.len();
         encode(&mut wire.batch.frames);
         wire.batch.frames.extend_from_slice(payload);
+        wire.filter_batch(start);
         wire.batch.publishes += 1;
+        wire.traffic.frames_sent.add(1);
         if wire.batch.is_full() {
             return wire.write_batch(connection, &self.outbox);
         }
@@ -323,12 +365,15 @@ impl Shared {
         }
         wire.frame.clear();
         encode(&mut wire.frame);
-        let rest = if payload.len() <= COPIED_PAYLOAD {
+        let rest = if payload.len() <= COPIED_PAYLOAD || wire.filter.is_some() {
             wire.frame.extend_from_slice(payload);
             &[]
         } else {
             payload
         };
+        if let Some(filter) = &wire.filter {
+            filter.outgoing(&mut wire.frame, 0, &mut wire.news.failures);
+        }
         let written = wire
             .write_batch(connection, &self.outbox)
             .and_then(|()| wire.write(&*connection.transport, rest));
@@ -343,21 +388,31 @@ impl Shared {
         frames: &[u8],
         context: impl Fn() -> ErrorContext,
     ) -> Result<()> {
-        let written = wire
-            .write_batch(connection, &self.outbox)
-            .and_then(|()| connection.transport.write_all(frames, b""));
+        let mut filtered = Vec::new();
+        let frames = match &wire.filter {
+            None => frames,
+            Some(filter) => {
+                filtered.extend_from_slice(frames);
+                filter.outgoing(&mut filtered, 0, &mut wire.news.failures);
+                &filtered
+            }
+        };
+        let written = wire.write_batch(connection, &self.outbox).and_then(|()| {
+            connection.transport.write_all(frames, b"")?;
+            wire.traffic.frames_sent.add(frames_in(frames).count());
+            wire.traffic.bytes_sent.add(frames.len());
+            Ok(())
+        });
         written.map_err(|error| broken(connection, error, &context))
     }
 
     /// Lets go of the send lock, and does what is left to whoever held it.
     #[inline]
     pub(crate) fn unlock(self: &Arc<Self>, mut wire: MutexGuard<'_, Wire>) {
-        let lost = wire.take_lost();
+        let news = wire.take_news();
         drop(wire);
         self.look_again();
-        if lost > 0 {
-            self.report_lost(lost);
-        }
+        self.tell(news);
     }
 
     /// Posts frames: they leave as soon as they can, and the caller never waits.
@@ -371,6 +426,10 @@ impl Shared {
     #[inline]
     pub(crate) fn look_again(self: &Arc<Self>) {
         while self.outbox.has_any() {
+            if self.is_under_send_lock() {
+                // From a transport filter; whoever runs it looks again.
+                return;
+            }
             // Before the lock: a thread that finds it taken relies on its holder to look at the
             // connection that is live by then.
             let connection = self.state.lock().connection.clone();
@@ -383,16 +442,25 @@ impl Shared {
                 return;
             };
             let drained = wire.drain_some(&connection, &self.outbox);
-            let lost = wire.take_lost();
+            let news = wire.take_news();
             drop(wire);
             match drained {
                 Ok(true) => {}
                 Ok(false) => self.flush_later(&connection),
                 Err(error) => connection.broken_by(error),
             }
-            if lost > 0 {
-                self.report_lost(lost);
-            }
+            self.tell(news);
+        }
+    }
+
+    /// Tells the exception listener what happened under the send lock.
+    #[inline]
+    pub(crate) fn tell(&self, news: News) {
+        if news.lost > 0 {
+            self.report_lost(news.lost);
+        }
+        for failure in news.failures {
+            self.callbacks.report(&failure);
         }
     }
 

@@ -4,6 +4,7 @@ use super::Handle;
 use super::acks::Acks;
 use super::callbacks::{Callbacks, ConnectionState};
 use super::connection::{Connection, receiving};
+use super::filter::FilterSlot;
 use super::flush::Persisted;
 use super::gate::Drivers;
 use super::heartbeat::Heartbeat;
@@ -13,6 +14,7 @@ use super::recover::Deferred;
 use super::retry::Retries;
 use super::routes::{Route, RouteKind, Routes};
 use super::send::Wire;
+use super::stats::Traffic;
 use super::stores::Stores;
 use super::supervise::Supervisor;
 use super::timer::Timer;
@@ -55,6 +57,9 @@ pub(crate) struct Shared {
     pub(crate) deferred: Deferred,
     pub(crate) supervisor: Mutex<Option<Arc<dyn Supervisor>>>,
     pub(crate) timer: Timer,
+    pub(crate) traffic: Arc<Traffic>,
+    /// For the receive thread; the send lock has its own.
+    pub(crate) filter: FilterSlot,
     next_command: AtomicU64,
     /// For callbacks that are given a client. Set once, when the first handle is made.
     pub(crate) handle: Mutex<Weak<Handle>>,
@@ -129,6 +134,8 @@ impl WeakShared {
 impl Shared {
     pub(crate) fn new(name: String) -> Shared {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let wire = Wire::default();
+        let traffic = wire.traffic.clone();
         Shared {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name: Mutex::new(name),
@@ -144,7 +151,7 @@ impl Shared {
                 retry_on_disconnect: false,
             }),
             state: Mutex::default(),
-            wire: Mutex::default(),
+            wire: Mutex::new(wire),
             outbox: Outbox::default(),
             routes: Routes::default(),
             pending: Pending::default(),
@@ -158,6 +165,8 @@ impl Shared {
             deferred: Deferred::default(),
             supervisor: Mutex::default(),
             timer: Timer::default(),
+            traffic,
+            filter: FilterSlot::default(),
             next_command: AtomicU64::new(0),
             handle: Mutex::default(),
         }
@@ -192,11 +201,9 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// `Disconnected` if there is none.
-    pub(crate) fn connection(
-        &self,
-        context: impl FnOnce() -> ErrorContext,
-    ) -> Result<Arc<Connection>> {
+    /// `Disconnected` if there is none. `Usage` under the send lock.
+    pub(crate) fn connection(&self, context: impl Fn() -> ErrorContext) -> Result<Arc<Connection>> {
+        self.check_not_in_store(&context)?;
         match &self.state.lock().connection {
             Some(connection) => Ok(connection.clone()),
             None => Err(context()

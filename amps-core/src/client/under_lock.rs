@@ -1,4 +1,4 @@
-//! Code of others that runs under the send lock: stores, and what they call.
+//! Code of others that runs under the send lock: stores, transport filters, and what they call.
 //!
 //! A call on the same client from there would wait for the lock that its own thread holds, so it is
 //! refused.
@@ -30,12 +30,21 @@ pub(crate) fn under_send_lock<T>(client: u64, call: impl FnOnce() -> T) -> T {
 }
 
 impl Shared {
-    /// Refuses a call from a store, or from what a store calls, under this client's send lock.
+    /// True if code of others runs on this thread under this client's send lock.
+    pub(crate) fn is_under_send_lock(&self) -> bool {
+        UNDER_LOCK.with_borrow(|clients| clients.contains(&self.id()))
+    }
+
+    /// Refuses a call from a store or a filter, or from what that calls, under this client's send
+    /// lock.
     #[inline]
     pub(crate) fn check_not_in_store(&self, context: impl FnOnce() -> ErrorContext) -> Result<()> {
-        if UNDER_LOCK.with_borrow(|clients| clients.contains(&self.id())) {
+        if self.is_under_send_lock() {
             return Err(context()
-                .with_reason("a store, or what it calls, cannot call the client that uses it")
+                .with_reason(
+                    "a store or a transport filter, or what it calls, cannot call the client that \
+                     uses it",
+                )
                 .Usage());
         }
         Ok(())

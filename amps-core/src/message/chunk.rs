@@ -68,14 +68,14 @@ impl Reader {
     }
 
     /// Hands out each message in a chunk of whole frames, every record of a batch included: all in
-    /// one place, so that a message which nobody keeps costs no count.
+    /// one place, so that a message which nobody keeps costs no count. Returns the number of frames.
     #[inline]
     pub(crate) fn each_in(
         &mut self,
         bytes: Bytes,
         received_at: SystemTime,
         each: impl FnMut(&mut Message),
-    ) -> Result<(), ParseError> {
+    ) -> Result<usize, ParseError> {
         match Arc::get_mut(&mut self.chunk) {
             Some(chunk) => {
                 chunk.bytes = bytes;
@@ -106,13 +106,15 @@ impl Reader {
     }
 
     #[inline]
-    fn read(&self, mut each: impl FnMut(&mut Message)) -> Result<(), ParseError> {
+    fn read(&self, mut each: impl FnMut(&mut Message)) -> Result<usize, ParseError> {
         let bytes = &self.chunk.bytes;
         let nothing = Span::EMPTY;
+        let mut count = 0;
         let mut message = Message::over(self.chunk.clone(), Header::EMPTY, nothing, nothing);
         for body in frames_in(bytes) {
             // Nothing is read beyond the frame, whatever its header says.
             let frame = &bytes[..body.end];
+            count += 1;
             let mut header = Header::EMPTY;
             header.read(frame, body.start)?;
             if header.command != CommandType::Sow {
@@ -128,6 +130,6 @@ impl Reader {
                 each(&mut message);
             }
         }
-        Ok(())
+        Ok(count)
     }
 }

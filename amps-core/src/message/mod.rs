@@ -14,6 +14,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::fields::Fields;
 use crate::protocol::{Field, Header, ParseError, Span, Status, find_field, list_items, parse_u64};
+use crate::reason;
 use bytes::Bytes;
 use chunk::Chunk;
 use std::fmt;
@@ -63,7 +64,9 @@ impl Message {
     /// included.
     #[doc(hidden)]
     pub fn each_in_chunk(chunk: Bytes, each: impl FnMut(&mut Message)) -> Result<(), ParseError> {
-        Reader::new(Origin::default()).each_in(chunk, SystemTime::now(), each)
+        let mut reader = Reader::new(Origin::default());
+        reader.each_in(chunk, SystemTime::now(), each)?;
+        Ok(())
     }
 
     /// A message over these parts of a chunk.
@@ -250,8 +253,8 @@ impl Message {
         match self.header.status {
             Status::None | Status::Success => Ok(()),
             Status::Failure | Status::Retry => {
-                let reason = self.reason();
-                if reason.trim().eq_ignore_ascii_case("duplicate") {
+                let text = self.reason();
+                if text.trim().eq_ignore_ascii_case(reason::DUPLICATE) {
                     return Ok(());
                 }
                 let subject = match self.topic() {
@@ -259,7 +262,7 @@ impl Message {
                     topic => topic,
                 };
                 Err(Error::refused(
-                    reason,
+                    text,
                     ErrorContext::new("execute the command", subject),
                 ))
             }

@@ -2,6 +2,7 @@
 
 use super::Message;
 use super::chunk::Chunk;
+use crate::ack::AckType;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::fields::Fields;
@@ -87,6 +88,17 @@ impl Message {
         self.outer = Span::EMPTY;
         self.header.span = Span::EMPTY;
         self.chunk = self.chunk.with_bytes(data);
+    }
+
+    /// The message that a command would send.
+    pub(crate) fn of_command(name: &str, fields: Fields, data: &[u8], acks: AckType) -> Message {
+        let mut message = Message::new(name);
+        *message.own_fields() = fields;
+        message.set_command(name).set_data(data);
+        if !acks.is_empty() {
+            message.set_ack_type(acks);
+        }
+        message
     }
 
     /// The command that sends this message.

@@ -11,6 +11,7 @@ pub(crate) use dial::{DialSettings, dial};
 pub(crate) use patience::{DialCancel, DialGuard};
 pub(crate) use preflight::PreflightHeaders;
 
+use socket2::{SockAddr, SockRef};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,46 @@ pub(crate) trait Transport: Send + Sync {
 
     /// Lets the coming close drop what was not sent, instead of sending it in the background.
     fn abandon_unsent(&self);
+
+    /// Where the two ends are: `host:port`, or the path of a socket that has one.
+    fn addresses(&self) -> Addresses;
+}
+
+/// The two ends of a connection; empty where the system does not tell.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    pub(crate) local: String,
+    pub(crate) remote: String,
+}
+
+impl Addresses {
+    fn of(socket: &SockRef<'_>) -> Addresses {
+        let shown = |address: io::Result<SockAddr>| {
+            let Ok(address) = address else {
+                return String::new();
+            };
+            match address.as_socket() {
+                Some(address) => address.to_string(),
+                None => path_of(&address),
+            }
+        };
+        Addresses {
+            local: shown(socket.local_addr()),
+            remote: shown(socket.peer_addr()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn path_of(address: &SockAddr) -> String {
+    let path = address.as_pathname();
+    path.map(|path| path.display().to_string())
+        .unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn path_of(_address: &SockAddr) -> String {
+    String::new()
 }
 
 /// What a write timeout is called, whichever way the system tells of it.

@@ -1,6 +1,6 @@
 //! TCP and Unix sockets, with plain blocking calls.
 
-use super::{Transport, no_space_in_time};
+use super::{Addresses, Transport, no_space_in_time};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -95,5 +95,9 @@ where
 
     fn abandon_unsent(&self) {
         let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses::of(&SockRef::from(&self.stream))
     }
 }

@@ -7,7 +7,7 @@
 
 use super::nonblocking::NonBlocking;
 use super::patience::{Patience, ready};
-use super::{Transport, no_space_in_time};
+use super::{Addresses, Transport, no_space_in_time};
 use native_tls::{HandshakeError, TlsConnector, TlsStream};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::event::PollFlags;
@@ -249,6 +249,10 @@ impl Transport for TlsTransport {
 
     fn abandon_unsent(&self) {
         let _ = self.socket().set_linger(Some(Duration::ZERO));
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses::of(&self.socket())
     }
 }
 
