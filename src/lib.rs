@@ -42,7 +42,7 @@
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
 //! | stay connected, lose nothing | [`HaClient`], [`PublishStore`], [`BookmarkStore`] |
-| connect by TLS | [`TlsConfig`] |
+//! | connect by TLS | [`TlsConfig`] |
 //! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
 //!
