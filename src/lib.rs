@@ -122,6 +122,9 @@ mod guide_07_queues {}
 #[doc = include_str!("../docs/guide/08-delta.md")]
 mod guide_08_delta {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/09-high-availability.md")]
+mod guide_09_high_availability {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
 #[cfg(doctest)]

@@ -15,8 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How much the memory publish store holds before it grows, in bytes.
-const MEMORY_STORE: usize = 1 << 20;
+/// For how many messages of up to 2 KiB the memory publish store has room before it grows, and its
+/// resize handler is asked.
+const MEMORY_STORE: usize = 10_000;
 
 /// A [`Client`] that connects by itself, again and again, and loses nothing on the way.
 ///

@@ -7,16 +7,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use amps::{Client, Command, CommandType, Message};
+use amps::{
+    BookmarkResizeHandler, BookmarkStore, Client, Command, CommandType, Logged, MemoryPublishStore,
+    Message, PublishStore,
+};
 use amps_core::protocol::{Field, FrameWriter};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -39,7 +42,9 @@ fn a_message_costs_no_allocation_in_the_steady_state() {
     assert_eq!(publishing(0), 0, "allocations for {counted} publishes");
     let batched = publishing(4 << 10);
     assert_eq!(batched, 0, "allocations for {counted} batched publishes");
+    assert_eq!(storing(), 0, "allocations for {counted} stored publishes");
     assert_eq!(handling(), 0, "allocations for {counted} handled messages");
+    assert_eq!(logging(), 0, "allocations for {counted} logged messages");
     let acknowledging = acknowledging();
     assert_eq!(acknowledging, 0, "allocations for {counted} queue messages");
     // A message of a stream may outlive the next read, which then needs a new buffer of 64 KiB, the
@@ -71,14 +76,114 @@ fn publishing(batch: usize) -> usize {
     count
 }
 
+/// Publishes through a store, which the server's acknowledgements empty.
+fn storing() -> usize {
+    let client = Client::new("allocations");
+    let store = Arc::new(MemoryPublishStore::new(2 * STEP));
+    client.set_publish_store(store.clone()).unwrap();
+    let mut peer = connect(&client);
+    let payload = [b'x'; 100];
+    let mut arrived = Vec::new();
+    let mut ack = Vec::new();
+    let count = steady(|| {
+        let mut last = 0;
+        for _ in 0..STEP {
+            last = client.publish("orders", payload).unwrap();
+        }
+        if arrived.is_empty() {
+            // All numbers have as many digits: so do all frames have one length.
+            let mut header = FrameWriter::begin(&mut arrived, CommandType::Publish);
+            header.text(Field::Topic, b"orders");
+            header.number(Field::Sequence, last);
+            header.text(Field::AckType, b"persisted");
+            header.finish(&payload);
+            arrived.resize(STEP * arrived.len(), 0);
+        }
+        peer.read_exact(&mut arrived).unwrap();
+        ack.clear();
+        let mut header = FrameWriter::begin(&mut ack, CommandType::Ack);
+        header.number(Field::Sequence, last);
+        header.text(Field::AckType, b"persisted");
+        header.text(Field::Status, b"success");
+        header.finish(b"");
+        peer.write_all(&ack).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while store.unpersisted_count() > 0 {
+            assert!(Instant::now() < deadline, "the store is not emptied");
+            thread::yield_now();
+        }
+    });
+    assert!(arrived.ends_with(&payload));
+    count
+}
+
+/// Handles the messages of a bookmark subscription; the store itself counts them only.
+fn logging() -> usize {
+    let client = Client::new("allocations");
+    client
+        .set_bookmark_store(Arc::new(Counting::default()))
+        .unwrap();
+    let peer = connect(&client);
+    handle(client, peer, subscribe().set_bookmark("0"))
+}
+
+/// A bookmark store that keeps nothing.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl BookmarkStore for Counting {
+    fn log(&self, _: &str, _: &str) -> amps::Result<Logged> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Logged::Undiscarded(number + 1))
+    }
+    fn discard(&self, _: &str, _: u64) -> amps::Result<()> {
+        Ok(())
+    }
+    fn discard_bookmark(&self, _: &str, _: &str) -> amps::Result<()> {
+        Ok(())
+    }
+    fn is_discarded(&self, _: &str, _: &str) -> bool {
+        false
+    }
+    fn most_recent(&self, _: &str) -> amps::Result<String> {
+        Ok("0".to_string())
+    }
+    fn enter(&self, _: &str, _: &str) -> amps::Result<()> {
+        Ok(())
+    }
+    fn completed(&self, _: &str, _: &str) -> amps::Result<()> {
+        Ok(())
+    }
+    fn persisted(&self, _: &str, _: &str) -> amps::Result<()> {
+        Ok(())
+    }
+    fn oldest_bookmark_seq(&self, _: &str) -> u64 {
+        0
+    }
+    fn purge(&self) -> amps::Result<()> {
+        Ok(())
+    }
+    fn purge_sub(&self, _: &str) -> amps::Result<()> {
+        Ok(())
+    }
+    fn set_resize_handler(&self, _: BookmarkResizeHandler) {}
+}
+
 fn handling() -> usize {
-    let (client, mut peer) = connected();
+    let (client, peer) = connected();
+    handle(client, peer, subscribe())
+}
+
+fn handle(client: Client, mut peer: TcpStream, command: Command) -> usize {
     let handled = Arc::new(Handled::default());
     let by_handler = handled.clone();
+    let has_store = client.bookmark_store().is_some();
     let answer = answering(&peer);
     client
-        .execute_async(subscribe(), move |message: &Message| {
+        .execute_async(command, move |message: &Message| {
             assert_eq!(message.data().len(), 100);
+            let is_logged = message.bookmark_seq_no() > 0;
+            assert_eq!(is_logged, has_store);
             by_handler.count();
         })
         .unwrap();
@@ -170,9 +275,15 @@ impl Handled {
 
 /// A client that is logged on, and the server's end of its connection.
 fn connected() -> (Client, TcpStream) {
+    let client = Client::new("allocations");
+    let peer = connect(&client);
+    (client, peer)
+}
+
+/// Logs on a client; returns the server's end of its connection.
+fn connect(client: &Client) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let client = Client::new("allocations");
     client
         .connect(format!("tcp://{address}/amps/json?tcp_nodelay=true"))
         .unwrap();
@@ -180,7 +291,7 @@ fn connected() -> (Client, TcpStream) {
     let answer = answering(&peer);
     client.logon().unwrap();
     answer.join().unwrap();
-    (client, peer)
+    peer
 }
 
 /// Reads one command and answers it.

@@ -360,3 +360,80 @@ fn a_stored_command_that_loses_its_connection_says_that_it_will_be_sent_again() 
     }
     drop(states);
 }
+
+#[test]
+fn stored_publishes_that_were_collected_are_not_lost_with_their_connection() {
+    let server = Server::start();
+    let (client, store) = server.publisher("collected");
+    client.set_publish_batching(1 << 20, Duration::ZERO);
+    let told = exceptions(&client);
+    let mut peer = server.logon(&client);
+    client.publish("t", "1").unwrap();
+    client.publish("t", "2").unwrap();
+    // What is not for the store may be lost, and is the only thing that is told of.
+    let mut raw = amps::Message::new("publish");
+    raw.set_topic("t").set_data("raw");
+    client.send(&raw).unwrap();
+    peer.close();
+    let lost = told.recv_timeout(PATIENCE).unwrap();
+    assert!(lost.contains("closed the connection"), "{lost}");
+    let batch = told.recv_timeout(PATIENCE).unwrap();
+    assert!(batch.contains("before 1 publish had left"), "{batch}");
+    assert_eq!(store.numbers(), [1, 2]);
+    peer = server.logon(&client);
+    for number in 1..=2 {
+        let frame = peer.expect_frame().unwrap();
+        assert!(frame.contains(&format!(r#""s":{number},"#)), "{frame}");
+    }
+}
+
+#[test]
+fn k10_a_flush_sends_what_was_collected_first() {
+    let server = Server::start();
+    let (client, _store) = server.publisher("collected-flush");
+    client.set_publish_batching(1 << 20, Duration::ZERO);
+    let mut peer = server.logon(&client);
+    client.publish("t", "1").unwrap();
+    client.publish("t", "2").unwrap();
+    during(
+        || client.publish_flush_ack(PATIENCE, AckType::PERSISTED),
+        || {
+            for number in 1..=2 {
+                let frame = peer.expect_frame().unwrap();
+                assert!(frame.contains(&format!(r#""s":{number},"#)), "{frame}");
+            }
+            peer.send(r#"{"c":"ack","s":2,"a":"persisted","status":"success"}"#)
+                .unwrap();
+        },
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_command_id_that_is_in_use_stores_nothing() {
+    let server = Server::start();
+    let (client, store) = server.publisher("in-use");
+    let mut peer = server.logon(&client);
+    let command = || {
+        Command::new("sow_delete")
+            .set_topic("t")
+            .set_filter("1=1")
+            .set_command_id("same")
+            .set_timeout(PATIENCE)
+    };
+    during(
+        || client.execute(command()),
+        || {
+            peer.expect_frame().unwrap();
+            let second = client.execute(command());
+            assert!(
+                matches!(second, Err(Error::SubscriptionAlreadyExists(_))),
+                "{second:?}"
+            );
+            peer.send(r#"{"c":"ack","cid":"same","a":"processed","status":"success"}"#)
+                .unwrap();
+        },
+    )
+    .unwrap();
+    assert_eq!(store.numbers(), [1]);
+}

@@ -198,6 +198,25 @@ fn i10_what_is_unsubscribed_while_disconnected_does_not_come_back() {
 }
 
 #[test]
+fn trap_31_a_command_that_unsubscribes_counts_also_if_it_is_not_sent() {
+    let mut setting = setting("command");
+    let _first = setting.place(subscribe("a"));
+    let _second = setting.place(subscribe("b"));
+    let unsubscribe = || Command::new("unsubscribe").set_sub_id("a");
+    setting.cut();
+    // An empty id means nothing, and not everything that has none.
+    setting.manager.unsubscribe("x,,");
+    let unsent = setting.client.execute(unsubscribe());
+    assert!(matches!(unsent, Err(Error::Disconnected(_))), "{unsent:?}");
+    let entered = setting.reconnect(1);
+    assert_eq!(field(&entered[0], "sub_id"), "b");
+    let all = Command::new("unsubscribe").set_sub_id("all");
+    setting.client.execute(all).unwrap();
+    assert!(setting.manager.sub_ids().is_empty());
+    setting.reconnect(0);
+}
+
+#[test]
 fn m3_bookmark_subscriptions_go_on_where_their_store_left_off() {
     let client = Client::new("go-on");
     let marks = Arc::new(Marks::default());

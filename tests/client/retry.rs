@@ -249,3 +249,62 @@ fn a_stream_that_was_accepted_just_before_a_loss_ends_with_it() {
         assert_eq!(stream.end_reason(), Some(EndReason::Disconnected));
     }
 }
+
+/// Many threads, a connection that is cut again and again: every command is decided, and each
+/// subscription is entered.
+#[test]
+fn commands_of_many_threads_outlive_many_losses() {
+    let broker = crate::broker();
+    let client = Client::new("many");
+    client.set_retry_on_disconnect(true);
+    let manager = Arc::new(MemorySubscriptionManager::new());
+    client.set_subscription_manager(manager.clone()).unwrap();
+    let uri = broker.uri("json");
+    client.set_disconnect_handler(move |client| {
+        while client.connect(&uri).and_then(|()| client.logon()).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    });
+    client.connect(broker.uri("json")).unwrap();
+    client.logon().unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                broker.disconnect_client("many");
+                // Long enough for a recovery to get to its end now and then.
+                thread::sleep(Duration::from_millis(40));
+            }
+        });
+        let callers = [0, 1, 2].map(|caller| {
+            let client = &client;
+            scope.spawn(move || {
+                for number in 0..20 {
+                    client.publish_flush(PATIENCE).unwrap();
+                    let (handler, _messages) = channel();
+                    let command = Command::new("subscribe")
+                        .set_topic("t")
+                        .set_sub_id(format!("{caller}-{number}"))
+                        .set_timeout(PATIENCE);
+                    client.execute_async(command, handler).unwrap();
+                    if number % 2 == 0 {
+                        client.unsubscribe(format!("{caller}-{number}")).unwrap();
+                    }
+                }
+            })
+        });
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    // Let the last loss be made good.
+    client.publish_flush(PATIENCE).unwrap();
+    assert_eq!(manager.sub_ids().len(), 30);
+    crate::eventually("the server has the same", || {
+        let count = broker.subscription_count("t");
+        let _ = client.publish_flush(PATIENCE);
+        count == 30
+    });
+}

@@ -5,7 +5,7 @@
 
 use super::Client;
 use super::connection::Connection;
-use super::send::KEPT_BUFFER;
+use super::send::{KEPT_BUFFER, Wire};
 use super::shared::Shared;
 use super::timer::Task;
 #[cfg(doc)]
@@ -94,18 +94,36 @@ impl Shared {
             return;
         }
         let mut wire = self.wire.lock();
-        let connection = self.state.lock().connection.clone();
-        if let Some(connection) = connection
-            && let Err(error) = wire.write_batch(&connection, &self.outbox)
-        {
-            connection.broken_by(error);
-        }
+        self.write_waiting(&mut wire);
         wire.batch.limit = match (bytes, timeout.is_zero()) {
             (0, false) => KEPT_BUFFER,
             (bytes, _) => bytes,
         };
         wire.batch.timeout = timeout;
         self.unlock(wire);
+    }
+
+    /// Sends the batch now; false if the send lock was not free before `deadline`.
+    pub(crate) fn send_batch(self: &Arc<Self>, deadline: Option<Instant>) -> bool {
+        let wire = match deadline {
+            None => Some(self.wire.lock()),
+            Some(deadline) => self.wire.try_lock_until(deadline),
+        };
+        let Some(mut wire) = wire else {
+            return false;
+        };
+        self.write_waiting(&mut wire);
+        self.unlock(wire);
+        true
+    }
+
+    fn write_waiting(&self, wire: &mut Wire) {
+        let connection = self.state.lock().connection.clone();
+        if let Some(connection) = connection
+            && let Err(error) = wire.write_batch(&connection, &self.outbox)
+        {
+            connection.broken_by(error);
+        }
     }
 
     /// Notes that a publish joined the batch: the first one starts the clock.

@@ -189,11 +189,15 @@ impl Callbacks {
         self.disconnect_handler.lock().is_some()
     }
 
-    /// Runs the disconnect handler; its error goes to the exception listener (rule I4).
-    pub(crate) fn disconnected(&self, client: &Client) {
+    /// Runs the disconnect handler; its error goes to the exception listener (rule I4). One that is
+    /// at work may make this loss good, too, while this call waits for it: `is_needed` tells.
+    pub(crate) fn disconnected(&self, client: &Client, is_needed: impl FnOnce() -> bool) {
         let handler = self.disconnect_handler.lock().clone();
         if let Some(handler) = handler {
             let mut handler = handler.lock();
+            if !is_needed() {
+                return;
+            }
             let called = guarded("run the disconnect handler", String::new, || {
                 handler(client).map_err(Into::into)
             });

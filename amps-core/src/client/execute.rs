@@ -7,6 +7,7 @@ use super::plan::{Plan, check, context};
 use super::retry::Ticket;
 use super::routes::{Conflict, Route, RouteKind, RouteSpec, Routes, Sink};
 use super::shared::Shared;
+use super::unsubscribe::join;
 use crate::ack::AckType;
 use crate::command::Command;
 use crate::command_type::CommandType;
@@ -95,6 +96,10 @@ impl Shared {
         if plan.awaited.is_some() {
             self.check_may_wait(|| context(&command))?;
         }
+        if command.command() == CommandType::Unsubscribe {
+            // Whether it reaches the server or not: it must not come back (rules D12, I10).
+            self.take_back(&join(&[command.sub_id(), command.query_id()]));
+        }
         let patience = Patience::of(command.timeout());
         self.assign_ids(&mut command, &plan);
         let request = Request {
@@ -113,7 +118,10 @@ impl Shared {
             return self.execute_with_retry(&request);
         }
         let context = || context(&request.command);
-        let connection = self.ready_connection(false, patience, context)?;
+        let connection = match manner {
+            Manner::Again => self.restored_connection(context)?,
+            Manner::Usual | Manner::Untracked => self.ready_connection(false, patience, context)?,
+        };
         self.attempt(&request, &connection, None)
     }
 

@@ -114,6 +114,10 @@ impl Shared {
             let count = store.unpersisted_count();
             format!("{count} commands are not persisted; they stay in the store")
         };
+        if !self.send_batch(patience.deadline()) {
+            let reason = format!("no end within {timeout:?}; {}", left());
+            return Err(context().with_reason(reason).TimedOut());
+        }
         let mut renumberings = self.persisted.renumberings.load(Ordering::SeqCst);
         let mut last = store.highest_unpersisted();
         loop {

@@ -16,6 +16,8 @@ use std::thread::{self, ThreadId};
 pub(crate) struct Driver {
     number: u64,
     thread: ThreadId,
+    /// The connection that it is making good, once there is one.
+    connection: Option<u64>,
 }
 
 /// Who drives at the moment; part of the state.
@@ -32,6 +34,7 @@ impl Drivers {
         self.now.push(Driver {
             number: self.begun,
             thread: thread::current().id(),
+            connection: None,
         });
         self.begun
     }
@@ -43,6 +46,21 @@ impl Drivers {
     /// Nobody drives any more, whatever they think: `disconnect` was called.
     pub(crate) fn cancel(&mut self) {
         self.now.clear();
+    }
+
+    /// This thread makes this connection good from now on.
+    fn note_connection(&mut self, connection: u64) {
+        let here = thread::current().id();
+        for driver in self.now.iter_mut().filter(|driver| driver.thread == here) {
+            driver.connection = Some(connection);
+        }
+    }
+
+    /// The connection that this thread is making good.
+    fn connection_here(&self) -> Option<u64> {
+        let here = thread::current().id();
+        let mut drivers = self.now.iter().filter(|driver| driver.thread == here);
+        drivers.find_map(|driver| driver.connection)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -94,6 +112,34 @@ impl Shared {
     /// Makes this thread a driver.
     pub(crate) fn drive(self: &Arc<Self>) -> Driving {
         self.drive_in(&mut self.state.lock())
+    }
+
+    /// What this thread enters again from now on, it enters over this connection.
+    pub(crate) fn restores(&self, connection: &Connection) {
+        let mut state = self.state.lock();
+        state.drivers.note_connection(connection.number);
+    }
+
+    /// The connection that this thread is making good, or the live one if it is not doing that.
+    ///
+    /// # Errors
+    ///
+    /// `Disconnected`: it is lost. There may be a later one, but that is for others to make good.
+    pub(crate) fn restored_connection(
+        &self,
+        context: impl FnOnce() -> ErrorContext,
+    ) -> Result<Arc<Connection>> {
+        let state = self.state.lock();
+        let ours = state.drivers.connection_here();
+        let connection = state.connection.clone();
+        drop(state);
+        connection
+            .filter(|connection| ours.is_none_or(|ours| ours == connection.number))
+            .ok_or_else(|| {
+                context()
+                    .with_reason("the connection was lost")
+                    .Disconnected()
+            })
     }
 
     /// The connection to send a command to; with `waits`, once nobody drives a recovery. On a

@@ -152,8 +152,8 @@ impl Shared {
         // find that there is none.
         drop(dialing);
         self.gate.notify_all();
-        self.forget_subscriptions();
         let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.forget_subscriptions();
             self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
             return match closing {
@@ -163,6 +163,8 @@ impl Shared {
         };
         self.announce();
         self.end_all(&connection);
+        // When nothing is dispatched any more that would bring one.
+        self.forget_subscriptions();
         self.flush_acks();
         let lost = self.finish_writing(&connection);
         self.go_offline();
@@ -264,7 +266,8 @@ impl Shared {
             (_, _, driving) => {
                 let handle = self.handle.lock().upgrade();
                 if let (Some(handle), false) = (handle, is_left_to_another) {
-                    self.callbacks.disconnected(&Client { handle });
+                    let is_needed = || self.state.lock().connection.is_none();
+                    self.callbacks.disconnected(&Client { handle }, is_needed);
                 }
                 drop(driving);
             }

@@ -18,11 +18,13 @@ impl Client {
         self.shared().callbacks.set_exception_listener(listener);
     }
 
-    /// Sets who is told when the server could not persist a publish or delete: with the
-    /// acknowledgement and the reason.
+    /// Sets who is told when the server could not persist a publish or delete: with the message as
+    /// it was published, and the reason.
     ///
-    /// Without a publish store the server tells this only of commands that asked for the
-    /// persisted acknowledgement, and the message itself is not at hand. A duplicate is no failed
+    /// The message comes from the publish store, which then lets go of it: it is not sent again.
+    /// Without a store, or if that does not have it any more, the handler gets the acknowledgement
+    /// instead; and without one the server tells this only of commands that asked for the persisted
+    /// acknowledgement. A duplicate is no failed
     /// write, because the server has the message. Runs on the receive thread. Default: such
     /// acknowledgements go to the last chance handler. Guide §5.5; rules H1, H2, H4, H6, H7.
     pub fn set_failed_write_handler(&self, handler: impl FnMut(&Message, &str) + Send + 'static) {

@@ -260,7 +260,14 @@ impl Client {
     /// [`Error::MessageTypeNotFound`] and the like: the server refused, and closes the connection.
     /// [`Error::RetryOperation`]: it asked for another attempt three times.
     /// [`Error::TimedOut`]: no answer; the connection is still there.
-    /// [`Error::Usage`]: called from a handler of this client.
+    /// [`Error::Usage`]: called from a handler of this client, or an `HaClient` does it.
+    ///
+    /// What follows the server's word is part of the logon, and if it fails the client is
+    /// disconnected, without the disconnect handler being called: [`Error::Store`] if offline
+    /// records of the publish store have numbers that the server has seen and cannot be given new
+    /// ones, or the store cannot be read; [`Error::PublishStoreGap`] if the server lags behind the
+    /// store and that is to be an error; whatever a subscription that is entered again failed with.
+    /// Stores and tracked subscriptions stay as they are.
     pub fn logon_with(&self, options: LogonOptions) -> Result<()> {
         self.shared().logon(&options)
     }
@@ -272,7 +279,8 @@ impl Client {
     /// Every waiting call ends with [`Error::Disconnected`], every stream after the messages that
     /// are queued in it. Returns when the receive thread has ended, or, if a handler is still
     /// running, after 2 s at the latest. No disconnect handler is called, also not if the
-    /// connection was about to be lost. Settings and callbacks stay; subscriptions do not.
+    /// connection was about to be lost. Settings and callbacks stay, and so does what is in the publish store; subscriptions do not, also not in the
+    /// subscription manager.
     ///
     /// Disconnecting a client that is not connected does nothing, except that it waits for a
     /// disconnect that another thread has begun. May be called from any thread and cancels a

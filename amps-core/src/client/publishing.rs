@@ -1,6 +1,7 @@
 //! The methods that publish.
 
 use super::Client;
+use super::stored::encode_header;
 use crate::command::whole_seconds;
 use crate::command_type::CommandType;
 #[cfg(doc)]
@@ -14,7 +15,13 @@ use std::time::Duration;
 impl Client {
     /// Publishes a message and returns at once; the number is 0 without a publish store.
     ///
-    /// The message has been handed to the operating system when this returns; it may wait for
+    /// With a [publish store](Client::set_publish_store) the message is safe once this returns,
+    /// connected or not: it goes out now or, if that is not possible, after the next logon. The
+    /// number is what the server and the failed write handler know it by; one that is given while
+    /// no connection is logged on is provisional, because a server that has seen it already makes
+    /// the store give a new one.
+    ///
+    /// Without a store the message has been handed to the operating system when this returns; it may wait for
     /// space in the socket if the server is slow to read. Fine in a handler, where that wait also
     /// holds up receiving. Guide §3.2.
     ///
@@ -27,9 +34,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Disconnected`]: not connected, or the connection broke; in that case the server
-    /// may have received it. [`Error::InvalidTopic`]: the topic is empty, nothing was sent.
-    /// [`Error::Usage`]: the payload is beyond the protocol's limit, nothing was sent.
+    /// [`Error::InvalidTopic`]: the topic is empty. [`Error::Usage`]: the payload is beyond the
+    /// protocol's limit, or this is a call from a store. [`Error::Store`]: the publish store could
+    /// not keep it. In all these cases nothing was stored and nothing sent.
+    /// [`Error::Disconnected`], only without a store: not connected, or the connection broke; then
+    /// the server may have received it.
     #[inline]
     pub fn publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
         self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), None)
@@ -94,10 +103,14 @@ impl Client {
         let shared = self.shared();
         let mut stored = OutgoingCommand::new(command, topic, data);
         stored.expiration = expiration;
-        if let Some(sequence) = shared.publish_stored(&stored, context)? {
-            return Ok(sequence);
+        shared.check_not_in_store(context)?;
+        let wire = shared.wire.lock();
+        if wire.store.is_some() {
+            return shared.store_and_send(wire, &stored, true, context, |out, sequence| {
+                encode_header(out, sequence, &stored);
+            });
         }
-        shared.send(data, context, |out| {
+        shared.send(wire, data, context, |out| {
             let mut frame = FrameWriter::begin(out, command);
             frame.text(Field::Topic, topic.as_bytes());
             if let Some(seconds) = expiration {

@@ -224,7 +224,9 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Disconnected`]: not connected, or lost while waiting; whether the server executed
-    /// it is not known. [`Error::TimedOut`]: no answer in time; a subscription or query is taken
+    /// it is not known. (With [retry on](Client::set_retry_on_disconnect) it is sent again
+    /// instead.) [`Error::RetryOperation`]: a delete that a publish store has, under the number
+    /// that the error tells, was not answered; it will be sent again. [`Error::TimedOut`]: no answer in time; a subscription or query is taken
     /// back. [`Error::SubIdInUse`], [`Error::SubscriptionAlreadyExists`], [`Error::InvalidTopic`]
     /// (empty topic): found here, nothing was sent. [`Error::Usage`]: called from a handler of
     /// this client. Any other [command error](Error::is_command_error): the server refused, and

@@ -47,6 +47,7 @@ impl Shared {
         connection: &Arc<Connection>,
         ack: &Message,
     ) -> Result<()> {
+        self.restores(connection);
         let version = VersionInfo::parse(ack.version());
         let (bookmarks, manager, has_publish_store) = {
             let stores = self.stores.lock();

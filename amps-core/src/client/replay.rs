@@ -29,13 +29,14 @@ impl Shared {
         // Under the send lock, so that nothing is stored between the look at what is offline and
         // the decision; nothing is written here.
         let mut wire = self.wire.lock();
-        wire.live_connection(self.id())?;
-        let agreed = match (wire.store.clone(), acknowledged) {
-            (Some(store), Some(acknowledged)) => {
-                under_send_lock(self.id(), || self.compare(&*store, acknowledged))
-            }
-            _ => Ok(()),
-        };
+        let agreed =
+            wire.live_connection(self.id())
+                .and_then(|_| match (&wire.store, acknowledged) {
+                    (Some(store), Some(acknowledged)) => {
+                        under_send_lock(self.id(), || self.compare(&**store, acknowledged))
+                    }
+                    _ => Ok(()),
+                });
         self.unlock(wire);
         self.persisted.notify();
         agreed
@@ -124,18 +125,29 @@ impl Shared {
     /// have to wait; none without a store.
     fn begin_replay(self: &Arc<Self>, connection: &Arc<Connection>) -> Result<Option<u64>> {
         let mut wire = self.wire.lock();
+        let begun = self.begin_replay_in(&mut wire, connection);
+        self.unlock(wire);
+        begun
+    }
+
+    fn begin_replay_in(
+        &self,
+        wire: &mut Wire,
+        connection: &Arc<Connection>,
+    ) -> Result<Option<u64>> {
         let Some(store) = wire.store.clone() else {
             return Ok(None);
         };
-        let begun = under_send_lock(self.id(), || {
+        // While this one is live there is no later one, whose replay this would undo.
+        if !connection.is_live() {
+            return Err(self.lost_meanwhile());
+        }
+        let end = under_send_lock(self.id(), || {
             store.set_online()?;
             Ok::<u64, Error>(store.highest_unpersisted())
-        });
-        if begun.is_ok() {
-            wire.standing = Standing::Replaying(Arc::downgrade(connection));
-        }
-        self.unlock(wire);
-        begun.map(Some)
+        })?;
+        wire.standing = Standing::Replaying(Arc::downgrade(connection));
+        Ok(Some(end))
     }
 
     /// Copies frames out of the store and writes them; false if there was nothing left.

@@ -51,7 +51,7 @@ impl Client {
     ) -> Result<()> {
         let shared = self.shared();
         if handler.is_some() {
-            let connection = shared.connection(|| context(&command))?;
+            let connection = shared.restored_connection(|| context(&command))?;
             let known = shared.routes.get(command.sub_id().as_bytes());
             if known.is_some_and(|route| route.connection == connection.number) {
                 return Ok(());

@@ -23,7 +23,8 @@ const COPIED_PAYLOAD: usize = 8 << 10;
 pub(crate) const KEPT_BUFFER: usize = 1 << 20;
 
 impl Shared {
-    /// Encodes a publish and writes it to the live connection, or lets it join the batch.
+    /// Encodes a publish and writes it to the live connection, or lets it join the batch; with the
+    /// send lock in hand.
     ///
     /// `encode` writes the header into the buffer and ends it for a payload of the given length
     /// (see [`FrameWriter::finish_header`](crate::protocol::FrameWriter::finish_header)).
@@ -35,12 +36,11 @@ impl Shared {
     #[inline]
     pub(crate) fn send(
         self: &Arc<Self>,
+        mut wire: MutexGuard<'_, Wire>,
         payload: &[u8],
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        self.check_not_in_store(&context)?;
-        let mut wire = self.wire.lock();
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
             _ => {
@@ -58,7 +58,7 @@ impl Shared {
         result
     }
 
-    /// As [`Shared::send`], to one connection: a frame that was prepared for it never goes to a
+    /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was prepared for it never goes to a
     /// later one. If it may not join the batch, it leaves after it.
     pub(crate) fn send_on(
         self: &Arc<Self>,

@@ -61,37 +61,31 @@ impl Wire {
 }
 
 impl Shared {
-    /// Stores a command and, if the client is logged on and has caught up, writes it.
+    /// Stores a command and, if the client is logged on and has caught up, writes it, or lets it
+    /// join the batch if it may; returns its number. With the send lock in hand, and a store.
     ///
-    /// `encode` writes the header for the sequence number that the store gave. None without a
-    /// store.
+    /// `encode` writes the header for the number.
     ///
     /// # Errors
     ///
     /// `Store`, `Usage`: nothing was stored and nothing sent.
     #[inline]
-    pub(crate) fn publish_stored(
-        self: &Arc<Self>,
-        command: &OutgoingCommand<'_>,
-        context: impl Fn() -> ErrorContext,
-    ) -> Result<Option<u64>> {
-        self.check_not_in_store(&context)?;
-        let wire = self.wire.lock();
-        if wire.store.is_none() {
-            return Ok(None);
-        }
-        let sequence = self.store_and_send(wire, command, true, &context, |out, sequence| {
-            encode_header(out, sequence, command);
-        })?;
-        Ok(Some(sequence))
-    }
-
-    /// As [`Shared::publish_stored`], with the send lock in hand. If it may not join the batch, it
-    /// leaves after it.
-    #[inline]
     pub(crate) fn store_and_send(
         self: &Arc<Self>,
         mut wire: MutexGuard<'_, Wire>,
+        command: &OutgoingCommand<'_>,
+        may_join: bool,
+        context: impl Fn() -> ErrorContext,
+        encode: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> Result<u64> {
+        let stored = self.store_in(&mut wire, command, may_join, context, encode);
+        self.unlock(wire);
+        stored
+    }
+
+    fn store_in(
+        self: &Arc<Self>,
+        wire: &mut Wire,
         command: &OutgoingCommand<'_>,
         may_join: bool,
         context: impl Fn() -> ErrorContext,
@@ -113,12 +107,11 @@ impl Shared {
             // Whether it arrives or not: it is stored. A failure wakes the receive thread.
             let encode = |out: &mut Vec<u8>| encode(out, sequence);
             if may_join && wire.batch.takes(command.data.len()) {
-                self.collect_stored(&mut wire, connection, command.data, encode);
+                self.collect_stored(wire, connection, command.data, encode);
             } else {
-                let _ = self.write_frame(&mut wire, connection, command.data, context, encode);
+                let _ = self.write_frame(wire, connection, command.data, context, encode);
             }
         }
-        self.unlock(wire);
         Ok(sequence)
     }
 

@@ -1,5 +1,6 @@
 //! Commands with all their fields that go through the publish store: publishes and deletes.
 
+use super::connection::Connection;
 use super::execute::{Executed, Request, register};
 use super::pending::{Outcome, Wait};
 use super::plan::context;
@@ -37,26 +38,42 @@ impl Shared {
                     .TimedOut()
             })?,
         };
-        let live = wire.live_connection(self.id())?;
         // Registered before it is stored: if an id is in use, nothing is.
-        let mut route = None;
-        let mut waiting = None;
-        if let Some(connection) = &live {
-            if let Some(kind) = plan.kind_of_route(&command, &sink) {
-                let spec = RouteSpec {
-                    command_id: command.command_id().to_string(),
-                    wanted_acks: command.ack_type(),
-                    offered_acks: plan.offered,
-                    ..RouteSpec::new(kind, connection.number)
-                };
-                route = Some(register(&self.routes, spec, sink, || context(&command))?);
+        let prepared = wire.live_connection(self.id()).and_then(|live| {
+            let Some(connection) = live else {
+                return Ok((None, None, None));
+            };
+            let route = match plan.kind_of_route(&command, &sink) {
+                Some(kind) => {
+                    let spec = RouteSpec {
+                        command_id: command.command_id().to_string(),
+                        wanted_acks: command.ack_type(),
+                        offered_acks: plan.offered,
+                        ..RouteSpec::new(kind, connection.number)
+                    };
+                    Some(register(&self.routes, spec, sink, || context(&command))?)
+                }
+                None => None,
+            };
+            let waiting = match plan.awaited {
+                Some(awaited) => {
+                    let waiting = self.register_waiting(&command, awaited, &connection);
+                    if waiting.is_err() {
+                        self.forget_route(route.as_ref());
+                    }
+                    Some(waiting?)
+                }
+                None => None,
+            };
+            Ok((Some(connection), route, waiting))
+        });
+        let (live, route, waiting) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.unlock(wire);
+                return Err(error);
             }
-            if let Some(awaited) = plan.awaited {
-                waiting = self
-                    .pending
-                    .register(command.command_id(), awaited, connection.number);
-            }
-        }
+        };
         let may_join = command.is_publish();
         let stored = self.store_and_send(
             wire,
@@ -90,6 +107,22 @@ impl Shared {
         }
         decided?;
         Ok(Executed::of(&command, route, Some(sequence)))
+    }
+
+    fn register_waiting(
+        &self,
+        command: &Command,
+        awaited: AckType,
+        connection: &Connection,
+    ) -> Result<Wait<'_>> {
+        let id = command.command_id();
+        let waiting = self.pending.register(id, awaited, connection.number);
+        waiting.ok_or_else(|| {
+            let reason = format!("the command id {id} is in use");
+            context(command)
+                .with_reason(reason)
+                .SubscriptionAlreadyExists()
+        })
     }
 
     fn wait_for_stored(

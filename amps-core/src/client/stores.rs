@@ -35,11 +35,12 @@ impl Client {
         let context = || ErrorContext::new("set the publish store of", shared.name());
         shared.check_not_in_store(context)?;
         let mut wire = shared.wire.lock();
-        let old = shared.change_stores(context, |stores| stores.publish.replace(store.clone()))?;
-        let same = wire.store.replace(store);
+        let changed = shared.change_stores(context, |stores| {
+            let same = wire.store.replace(store.clone());
+            (stores.publish.replace(store), same)
+        });
         shared.unlock(wire);
-        drop((old, same));
-        Ok(())
+        changed.map(drop)
     }
 
     /// Where publishes are kept.

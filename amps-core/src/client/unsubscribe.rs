@@ -1,5 +1,6 @@
 //! Unsubscribing, here and in the server.
 
+use super::routes::Route;
 use super::shared::{Shared, route_query};
 use crate::error::{ErrorContext, Result};
 use crate::stream::EndReason;
@@ -15,19 +16,13 @@ impl Shared {
                 .InvalidSubId());
         }
         self.check_not_in_store(|| ErrorContext::new("unsubscribe", ids))?;
-        // First what waits for a recovery, then what is here, then what would come back: in the
-        // order in which a subscription gets from one to the other.
-        self.retries.cancel(ids);
-        let removed = self.routes.unsubscribe(ids);
-        let mut queries = Vec::new();
+        let removed = self.take_back(ids);
         let mut subscriptions = Vec::new();
+        let mut queries = Vec::new();
         for (_, route) in &removed {
-            route.give_up();
-            route.end(EndReason::Unsubscribed);
             subscriptions.push(route.sub_id.as_str());
             queries.push(route_query(route));
         }
-        self.untrack(ids);
         let (connection, is_logging_on) = {
             let state = self.state.lock();
             let is_logging_on = state.session.is_none() && !state.drivers.is_empty();
@@ -51,10 +46,25 @@ impl Shared {
         self.post_unsubscribe(connection.number, &subscriptions, &queries);
         Ok(())
     }
+
+    /// Ends subscriptions and queries here, wherever they are: an id, a comma list, or `all`.
+    /// Returns the routes, with the id under which each was found.
+    pub(crate) fn take_back(&self, ids: &str) -> Vec<(String, Arc<Route>)> {
+        // First what waits for a recovery, then what is here, then what would come back: in the
+        // order in which a subscription gets from one to the other.
+        self.retries.cancel(ids);
+        let removed = self.routes.unsubscribe(ids);
+        for (_, route) in &removed {
+            route.give_up();
+            route.end(EndReason::Unsubscribed);
+        }
+        self.untrack(ids);
+        removed
+    }
 }
 
 /// A comma list of the ids that are not empty.
-fn join(ids: &[&str]) -> String {
+pub(crate) fn join(ids: &[&str]) -> String {
     let mut list = String::new();
     for id in ids.iter().filter(|id| !id.is_empty()) {
         if !list.is_empty() {

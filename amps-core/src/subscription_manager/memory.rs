@@ -284,7 +284,8 @@ impl Entry {
     /// True if unsubscribing this id means it.
     fn has_id(&self, id: &str) -> bool {
         let command = self.subscription.command();
-        [command.sub_id(), command.query_id(), command.command_id()].contains(&id)
+        // Most have no query id; an empty item of a list means nothing.
+        !id.is_empty() && [command.sub_id(), command.query_id(), command.command_id()].contains(&id)
     }
 
     /// The command to enter it again with.

@@ -1,7 +1,8 @@
 //! The point that a subscription was last entered with.
 
-use super::position::{is_now, is_timestamp};
+use super::position::{Position, is_now, is_timestamp};
 use amps_core::bookmark;
+use rustc_hash::FxHashMap;
 use std::borrow::Cow;
 
 /// Where a subscription was told to start.
@@ -32,6 +33,7 @@ impl EntryPoint {
                 list.push(item.to_string());
             }
         }
+        thin(&mut list);
         match list.as_slice() {
             [] => EntryPoint::Epoch,
             [one] if is_timestamp(one) => EntryPoint::Instant(one.clone()),
@@ -70,6 +72,32 @@ impl EntryPoint {
     }
 }
 
+/// Leaves the lowest and the highest bookmark of each publisher: a server starts at the lowest, or
+/// at another if its log has been cut since. Those between say nothing more, and a subscription that
+/// reconnects again and again would collect them.
+fn thin(list: &mut Vec<String>) {
+    let numbers = |item: &str| match Position::parse(item) {
+        Position::Numbered {
+            publisher,
+            sequence,
+            ..
+        } => Some((publisher, sequence)),
+        _ => None,
+    };
+    let mut ends: FxHashMap<u64, (u64, u64)> = FxHashMap::default();
+    for (publisher, sequence) in list.iter().filter_map(|item| numbers(item)) {
+        let (lowest, highest) = ends.entry(publisher).or_insert((sequence, sequence));
+        *lowest = sequence.min(*lowest);
+        *highest = sequence.max(*highest);
+    }
+    list.retain(|item| {
+        numbers(item).is_none_or(|(publisher, sequence)| {
+            let (lowest, highest) = ends[&publisher];
+            sequence == lowest || sequence == highest
+        })
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +115,12 @@ mod tests {
         for text in ["", ",", "0|1|", "1|2|,0", "recent"] {
             assert_eq!(EntryPoint::parse(text), EntryPoint::Epoch, "{text}");
         }
+    }
+
+    #[test]
+    fn a_list_has_two_bookmarks_of_a_publisher_at_most() {
+        let list = EntryPoint::parse("1|5|,2|3|,1|2|,x|y|z,1|9|,1|7|");
+        assert_eq!(list.text(), "2|3|,1|2|,x|y|z,1|9|");
     }
 
     #[test]

@@ -23,15 +23,15 @@ pub(crate) enum Event<'a> {
     Completed(&'a str),
     /// The server has persisted its log up to here.
     Persisted(&'a str),
-    /// Part of a snapshot: a publisher, the end of its prefix (none: it has none), and whether
-    /// that is a point to start at.
+    /// Part of a snapshot: a publisher, the end of its prefix, and the point to start at.
     Prefix {
         /// The bookmark at the end, or any of the publisher if `known` is false.
         position: Position<'a>,
         /// False if the publisher was seen and has no prefix.
         known: bool,
-        /// True if it is a point to start at.
-        listed: bool,
+        /// The sequence of the point to start at; any number for a bookmark of another form, which
+        /// is that point itself.
+        listed: Option<u64>,
     },
     /// Part of a snapshot: a bookmark that was discarded and has left the entries, while a lower
     /// one of its publisher is still there.

@@ -2,7 +2,7 @@
 //! them under the same names.
 
 use super::event::Event;
-use super::position::Position;
+use super::position::{Padding, Position};
 
 /// The first eight bytes of the file.
 pub(super) const MAGIC: [u8; 8] = *b"AMPSBKMK";
@@ -23,9 +23,11 @@ pub(super) const HEADER_LENGTH: usize = 64;
 
 /// Before the body of a record: its length and checksum, 4 bytes each, written at once.
 pub(super) const RECORD_WORD: usize = 8;
-/// Kind, flags, two bytes of nothing, subscription: the least that a body has.
+/// Kind, flags, padding, subscription: the least that a body has.
 pub(super) const BODY_FIXED: usize = 8;
 pub(super) const BODY_FLAGS: usize = 1;
+/// Of a bookmark with two numbers: to how many digits each is filled up with zeros, a byte each.
+pub(super) const BODY_PADDING: usize = 2;
 pub(super) const BODY_SUBSCRIPTION: usize = 4;
 /// Records begin at multiples of this, so that their first word can be written at once.
 pub(super) const RECORD_ALIGN: usize = 8;
@@ -125,9 +127,15 @@ pub(super) fn encode(out: &mut Vec<u8>, at: u64, subscription: u32, record: &Rec
                     Position::Numbered {
                         publisher,
                         sequence,
+                        padding,
                     } => {
+                        let place = begin + RECORD_WORD + BODY_PADDING;
+                        out[place..][..2].copy_from_slice(&[padding.publisher, padding.sequence]);
                         out.extend(publisher.to_le_bytes());
                         out.extend(sequence.to_le_bytes());
+                        if let Event::Prefix { listed, .. } = event {
+                            out.extend(listed.unwrap_or_default().to_le_bytes());
+                        }
                     }
                     Position::Opaque(text) => out.extend(text.as_bytes()),
                     Position::Odd => {}
@@ -167,7 +175,7 @@ fn kind_and_flags(record: &Record<'_>) -> (u8, u8) {
                 listed,
             } => (
                 numbered(position, KIND_PREFIX, KIND_PREFIX_TEXT),
-                flag(known, FLAG_KNOWN) | flag(listed, FLAG_LISTED),
+                flag(known, FLAG_KNOWN) | flag(listed.is_some(), FLAG_LISTED),
             ),
             Event::Ahead(_) => (KIND_AHEAD, 0),
         },
@@ -180,13 +188,18 @@ pub(super) fn decode(body: &[u8]) -> Option<(u32, Record<'_>)> {
     let flags = fixed[BODY_FLAGS];
     let subscription = u32::from_le_bytes(fixed[BODY_SUBSCRIPTION..].try_into().ok()?);
     let text = || std::str::from_utf8(rest).ok();
-    let numbers = || {
-        let (publisher, sequence) = rest.split_at_checked(8)?;
+    let numbers = |bytes: &[u8]| {
+        let (publisher, sequence) = bytes.split_at_checked(8)?;
         Some(Position::Numbered {
             publisher: u64::from_le_bytes(publisher.try_into().ok()?),
             sequence: u64::from_le_bytes(sequence.try_into().ok()?),
+            padding: Padding {
+                publisher: fixed[BODY_PADDING],
+                sequence: fixed[BODY_PADDING + 1],
+            },
         })
     };
+    let (known, listed) = (flags & FLAG_KNOWN != 0, flags & FLAG_LISTED != 0);
     let event = match fixed[0] {
         KIND_CLIENT => return Some((subscription, Record::Client(text()?))),
         KIND_SUBSCRIPTION => {
@@ -205,21 +218,26 @@ pub(super) fn decode(body: &[u8]) -> Option<(u32, Record<'_>)> {
             now: flags & FLAG_NOW != 0,
             anew: flags & FLAG_ANEW != 0,
         },
-        KIND_RECEIVED => Event::Received(numbers()?),
+        KIND_RECEIVED => Event::Received(numbers(rest)?),
         KIND_RECEIVED_TEXT => Event::Received(Position::parse(text()?)),
         KIND_DISCARDED => Event::Discarded(u64::from_le_bytes(rest.try_into().ok()?)),
         KIND_COMPLETED => Event::Completed(text()?),
         KIND_PERSISTED => Event::Persisted(text()?),
-        kind @ (KIND_PREFIX | KIND_PREFIX_TEXT) => Event::Prefix {
-            position: if kind == KIND_PREFIX {
-                numbers()?
-            } else {
-                Position::parse(text()?)
-            },
-            known: flags & FLAG_KNOWN != 0,
-            listed: flags & FLAG_LISTED != 0,
+        KIND_PREFIX => {
+            let (prefix, last) = rest.split_at_checked(16)?;
+            let last = u64::from_le_bytes(last.try_into().ok()?);
+            Event::Prefix {
+                position: numbers(prefix)?,
+                known,
+                listed: listed.then_some(last),
+            }
+        }
+        KIND_PREFIX_TEXT => Event::Prefix {
+            position: Position::parse(text()?),
+            known,
+            listed: listed.then_some(0),
         },
-        KIND_AHEAD => Event::Ahead(numbers()?),
+        KIND_AHEAD => Event::Ahead(numbers(rest)?),
         _ => return None,
     };
     Some((subscription, Record::Event(event)))

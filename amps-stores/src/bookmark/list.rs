@@ -1,5 +1,6 @@
 //! A list of bookmarks, as the server reads it.
 
+use super::position::Padding;
 use std::fmt::Write;
 
 /// A list of bookmarks being written.
@@ -19,10 +20,11 @@ impl List {
     }
 
     /// Adds the bookmark of a publisher that is not there yet.
-    pub(crate) fn push_numbers(&mut self, publisher: u64, sequence: u64) {
+    pub(crate) fn push_numbers(&mut self, publisher: u64, sequence: u64, padding: Padding) {
+        let (ahead, behind) = (padding.publisher.into(), padding.sequence.into());
         self.separate();
         // Writing to a string cannot fail.
-        let _ = write!(self.text, "{publisher}|{sequence}|");
+        let _ = write!(self.text, "{publisher:0ahead$}|{sequence:0behind$}|");
     }
 
     fn separate(&mut self) {

@@ -1,8 +1,8 @@
 //! Bookmark stores: four of them, one set of rules.
 //!
-//! What happens to a subscription is an [event](event); the rules are in
-//! [subscription](subscription), which knows no files; a [store](tracked) makes events under one
-//! lock, and a [keeper](keeper) keeps them, or what they lead to, in a [journal](journal).
+//! What happens to a subscription is an [event]; the rules are in
+//! [subscription], which knows no files; a [store](tracked) makes events under one
+//! lock, and a [keeper] keeps them, or what they lead to, in a [journal].
 
 mod delegate;
 mod entry_point;

@@ -12,6 +12,8 @@ pub(crate) enum Position<'a> {
         publisher: u64,
         /// Its number among the messages of that publisher.
         sequence: u64,
+        /// How the server writes them.
+        padding: Padding,
     },
     /// Any other text that a server can be asked to start after. Only equality means something.
     Opaque(&'a str),
@@ -20,17 +22,24 @@ pub(crate) enum Position<'a> {
     Odd,
 }
 
+/// To how many digits a server fills up the numbers of a bookmark with zeros; 0: it does not. The
+/// server is asked for what it wrote itself, to the letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Padding {
+    /// Of the publisher.
+    pub(crate) publisher: u8,
+    /// Of the sequence.
+    pub(crate) sequence: u8,
+}
+
 impl<'a> Position<'a> {
     /// Reads a bookmark.
     pub(crate) fn parse(text: &'a str) -> Position<'a> {
         if is_now(text) {
             return Position::Odd;
         }
-        if let Some((publisher, sequence)) = numbers(text) {
-            return Position::Numbered {
-                publisher,
-                sequence,
-            };
+        if let Some(numbered) = numbered(text) {
+            return numbered;
         }
         let odd = text.is_empty()
             || text == bookmark::EPOCH
@@ -46,17 +55,25 @@ impl<'a> Position<'a> {
     }
 }
 
-/// The two numbers of `publisher|sequence|`. Only what is written as this crate would write it:
-/// another spelling is another bookmark for all we know.
-fn numbers(text: &str) -> Option<(u64, u64)> {
+fn numbered(text: &str) -> Option<Position<'static>> {
     let text = text.strip_suffix('|')?;
     let (publisher, sequence) = text.split_once('|')?;
-    Some((number(publisher)?, number(sequence)?))
+    let ((publisher, publisher_padding), (sequence, sequence_padding)) =
+        (number(publisher)?, number(sequence)?);
+    Some(Position::Numbered {
+        publisher,
+        sequence,
+        padding: Padding {
+            publisher: publisher_padding,
+            sequence: sequence_padding,
+        },
+    })
 }
 
-fn number(text: &str) -> Option<u64> {
+/// A number, and its length if it is filled up with zeros.
+fn number(text: &str) -> Option<(u64, u8)> {
     let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() > 20 || (bytes[0] == b'0' && bytes.len() > 1) {
+    if bytes.is_empty() || bytes.len() > 20 {
         return None;
     }
     let mut number = 0u64;
@@ -67,7 +84,8 @@ fn number(text: &str) -> Option<u64> {
         }
         number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-    Some(number)
+    let filled_up = bytes[0] == b'0' && bytes.len() > 1;
+    Some((number, if filled_up { bytes.len() as u8 } else { 0 }))
 }
 
 /// True for the bookmark of the end of the log, in both its spellings.
@@ -96,8 +114,19 @@ mod tests {
         let expected = Position::Numbered {
             publisher: u64::MAX,
             sequence: 7,
+            padding: Padding::default(),
         };
         assert_eq!(read, expected);
+        let padded = Position::parse("012|0000000000000000907|");
+        let expected = Position::Numbered {
+            publisher: 12,
+            sequence: 907,
+            padding: Padding {
+                publisher: 3,
+                sequence: 19,
+            },
+        };
+        assert_eq!(padded, expected);
     }
 
     #[test]
@@ -105,8 +134,7 @@ mod tests {
         for text in [
             "1|2",
             "1|2|3|",
-            "01|2|",
-            "1|02|",
+            "1|000000000000000000002|",
             "18446744073709551616|1|",
             "a|1|",
             "|",

@@ -1,5 +1,6 @@
 //! What a subscription knows of each publisher whose messages it saw.
 
+use super::position::Padding;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,10 +12,14 @@ pub(crate) struct Slot(pub(crate) u32);
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) id: u64,
+    /// As last seen.
+    pub(crate) padding: Padding,
     /// The last sequence of the discarded prefix: all up to it are duplicates.
     pub(crate) prefix: Option<u64>,
-    /// True if the prefix is a point to start at since the subscription was last entered anew.
-    pub(crate) listed: bool,
+    /// The point to start at: the one of its messages that left the entries last, in the order of
+    /// arrival, of those that arrived since the subscription was last entered anew. Never above the
+    /// prefix.
+    pub(crate) listed: Option<u64>,
     /// Sequence and entry of what comes after the prefix, ascending by sequence. The entry of a
     /// message that left the entries before one with a lower sequence did stays here.
     pub(crate) after: VecDeque<(u64, u64)>,
@@ -37,16 +42,18 @@ impl Publisher {
         }
     }
 
-    /// Moves the prefix over everything that has left the entries; `first` is the first that has
-    /// not, and `listed_from` the first that makes the prefix a point to start at.
-    pub(crate) fn settle(&mut self, first: u64, listed_from: u64) {
-        while let Some(&(sequence, entry)) = self.after.front() {
-            if entry >= first {
+    /// Notes that the entry `left`, of this sequence, has left the entries, and moves the prefix
+    /// over everything that has. `listed_from` is the first entry that is a point to start at.
+    pub(crate) fn settle(&mut self, left: u64, sequence: u64, listed_from: u64) {
+        while let Some(&(next, entry)) = self.after.front() {
+            if entry > left {
                 break;
             }
-            self.prefix = Some(sequence);
-            self.listed |= entry >= listed_from;
+            self.prefix = Some(next);
             self.after.pop_front();
+        }
+        if left >= listed_from && self.prefix >= Some(sequence) {
+            self.listed = Some(sequence);
         }
     }
 }
@@ -122,8 +129,9 @@ impl Publishers {
         let slot = Slot(self.list.len() as u32);
         self.list.push(Publisher {
             id,
+            padding: Padding::default(),
             prefix: None,
-            listed: false,
+            listed: None,
             after: VecDeque::new(),
         });
         self.slots.insert(id, slot);
@@ -148,7 +156,7 @@ impl Publishers {
     /// Takes every prefix out of the points to start at; they still tell duplicates.
     pub(crate) fn unlist(&mut self) {
         self.opaques.listed = false;
-        self.list.iter_mut().for_each(|known| known.listed = false);
+        self.list.iter_mut().for_each(|known| known.listed = None);
     }
 
     /// Gives back what a backlog needed that is worked off; this much may stay.
@@ -162,11 +170,12 @@ impl Publishers {
     /// True if a publisher was seen whose prefix is no point to start at: only the entry point
     /// comes before its messages in the log of every server.
     pub(crate) fn any_unlisted(&self) -> bool {
-        self.list.iter().any(|known| !known.listed) || (self.opaques.seen() && !self.opaques.listed)
+        self.list.iter().any(|known| known.listed.is_none())
+            || (self.opaques.seen() && !self.opaques.listed)
     }
 
     /// True if a prefix is a point to start at.
     pub(crate) fn any_listed(&self) -> bool {
-        self.opaques.listed || self.list.iter().any(|known| known.listed)
+        self.opaques.listed || self.list.iter().any(|known| known.listed.is_some())
     }
 }

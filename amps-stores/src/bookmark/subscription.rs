@@ -153,6 +153,7 @@ impl Subscription {
             Position::Numbered {
                 publisher,
                 sequence,
+                ..
             } => match self.publishers.find(publisher) {
                 None => None,
                 Some(known) if known.prefix.is_some_and(|last| sequence <= last) => {
@@ -195,8 +196,10 @@ impl Subscription {
             return self.entry_point.text().into_owned();
         }
         let mut list = List::default();
-        for known in self.publishers.iter().filter(|known| known.listed) {
-            list.push_numbers(known.id, known.prefix.unwrap_or_default());
+        for known in self.publishers.iter() {
+            if let Some(last) = known.listed {
+                list.push_numbers(known.id, last, known.padding);
+            }
         }
         let opaques = &self.publishers.opaques;
         if let Some(last) = opaques.prefix.as_deref().filter(|_| opaques.listed) {
@@ -290,18 +293,21 @@ impl Subscription {
             Position::Numbered {
                 publisher,
                 sequence,
+                padding,
             } => {
                 entry.sequence = sequence;
                 entry.publisher = self.publishers.slot(publisher);
                 let known = self.publishers.get_mut(entry.publisher);
-                known.insert(sequence, number);
+                known.padding = padding;
                 // Its first message: only the entry point comes before it for certain.
-                self.revision += u64::from(!known.listed);
+                let first = known.prefix.is_none() && known.after.is_empty();
+                self.revision += u64::from(first);
+                known.insert(sequence, number);
             }
             Position::Opaque(text) => {
                 entry.publisher = OPAQUE;
+                self.revision += u64::from(!self.publishers.opaques.seen());
                 self.publishers.opaques.insert(text, number);
-                self.revision += u64::from(!self.publishers.opaques.listed);
             }
             Position::Odd => {}
         }
@@ -318,15 +324,15 @@ impl Subscription {
             return;
         }
         while let Some(entry) = self.entries.front().filter(|entry| entry.discarded) {
-            let (left, publisher) = (self.first, entry.publisher);
+            let (left, entry) = (self.first, *entry);
             self.first += 1;
             self.entries.pop_front();
-            match publisher {
+            match entry.publisher {
                 ODD => {}
                 OPAQUE => self.publishers.opaques.settle(left, self.entered_at),
                 slot => {
                     let known = self.publishers.get_mut(slot);
-                    known.settle(self.first, self.entered_at);
+                    known.settle(left, entry.sequence, self.entered_at);
                 }
             }
         }

@@ -167,7 +167,9 @@ impl<K: Keeper> Tracked<K> {
         let mut state = self.state.lock();
         let named = state.known(sub_id);
         let index = named.index;
-        match named.state.entering(bookmark, named.told.as_deref()) {
+        // For this entry only: what was told long ago is another point by now.
+        let told = named.told.take();
+        match named.state.entering(bookmark, told.as_deref()) {
             Some(entering) => state.change(index, &entering.event()),
             None => Ok(Moved::No),
         }

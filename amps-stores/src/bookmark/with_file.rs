@@ -104,7 +104,7 @@ store_with_a_file! {
 store_with_a_file! {
     /// A bookmark store that appends every change to a file mapped into memory.
     ///
-    /// It keeps what a [`LoggedBookmarkStore`](super::LoggedBookmarkStore) keeps, in the same
+    /// It keeps what a [`LoggedBookmarkStore`] keeps, in the same
     /// format, without a system call per change; the file is longer than its content, and grows
     /// in steps that are allocated before they are used. For local disks. Guide §9.2, §9.6; rule
     /// L17.

@@ -24,13 +24,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
-/// How long a lock that somebody holds is tried for. A store that was closed can seem to be open
-/// for a moment: while a process is being started by another thread, it has a copy of every open
-/// file.
-const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A locked file and its map, which covers the whole file.
 ///
@@ -54,25 +47,22 @@ impl MappedFile {
     /// process), or the system refused; the file is untouched.
     pub(crate) fn open(path: &Path) -> Result<MappedFile> {
         let failed = |source| failed("open the store file", path, source);
-        let begin = Instant::now();
         // Who locks a file may find that it was replaced meanwhile: look again.
-        loop {
+        for _ in 0..10 {
             let file = lock::open_shared(path).map_err(failed)?;
             if !file.metadata().map_err(failed)?.is_file() {
                 return Err(refused(path, "it is not a regular file"));
             }
-            if lock::try_lock(&file).map_err(failed)? {
-                let path = fs::canonicalize(path).map_err(failed)?;
-                if lock::is_at(&file, &path).map_err(failed)? {
-                    let map = map(&file).map_err(failed)?;
-                    return Ok(MappedFile { map, file, path });
-                }
+            if !lock::try_lock(&file).map_err(failed)? {
+                break;
             }
-            if begin.elapsed() > PATIENCE {
-                return Err(refused(path, "another store has it open"));
+            let path = fs::canonicalize(path).map_err(failed)?;
+            if lock::is_at(&file, &path).map_err(failed)? {
+                let map = map(&file).map_err(failed)?;
+                return Ok(MappedFile { map, file, path });
             }
-            thread::sleep(PATIENCE / 50);
         }
+        Err(refused(path, "another store has it open"))
     }
 
     /// Where the file is, links resolved.

@@ -1,7 +1,7 @@
 //! The bytes of a publish store file. `docs/store-format.md` describes them under the same names.
 //!
 //! All numbers are little endian. The file is two header slots, then segments of one size. A
-//! segment begins with a segment header; records follow, aligned to eight bytes.
+//! segment begins with a segment header; records follow, each a multiple of 16 bytes.
 
 use amps_core::OutgoingCommand;
 
@@ -31,8 +31,13 @@ pub(super) const SEGMENT_HEADER_LEN: usize = 48;
 pub(super) const RECORD_HEADER_LEN: usize = 24;
 /// The kind of a record that holds a command: the only one so far.
 const KIND_COMMAND: u32 = 1;
-/// Records begin at multiples of this.
-pub(super) const ALIGN: usize = 8;
+/// Records begin at multiples of this. So is the length of what a checksum is over, which makes it
+/// cheaper.
+pub(super) const ALIGN: usize = 16;
+/// The first word of a record, which says that it is there; also the end of the records, if zero.
+pub(super) const WORD: usize = 8;
+/// Where the checksum of a record begins: with its number.
+const CHECKED_FROM: usize = 16;
 
 /// From a number in a record on, the numbers that count are greater by `add`, up to the next step.
 ///
@@ -154,10 +159,12 @@ impl Header {
     }
 }
 
+/// Over what is in use, but for itself: the rest is as long as there are steps.
 fn slot_checksum(slot: &[u8]) -> u32 {
+    let steps = (get_u32(slot, 112) as usize).min(MAX_STEPS);
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&slot[..12]);
-    hasher.update(&slot[16..SLOT_LEN]);
+    hasher.update(&slot[16..128 + 16 * steps]);
     hasher.finalize()
 }
 
@@ -204,7 +211,7 @@ impl SegmentHeader {
 /// The bytes that a record of this payload takes.
 #[inline]
 pub(super) fn record_len(payload: usize) -> usize {
-    RECORD_HEADER_LEN + payload.next_multiple_of(ALIGN)
+    (RECORD_HEADER_LEN + payload).next_multiple_of(ALIGN)
 }
 
 /// Writes a record, all but its first word, and returns that word. A record is there once the word
@@ -218,21 +225,22 @@ pub(super) fn write_record(
     checked: Option<u64>,
 ) -> u64 {
     let end = RECORD_HEADER_LEN + payload;
-    let bytes = &mut bytes[..end];
-    put_u64(bytes, 8, u64::from(KIND_COMMAND) << 32);
+    let bytes = &mut bytes[..record_len(payload)];
+    put_u64(bytes, WORD, u64::from(KIND_COMMAND) << 32);
     put_u64(bytes, 16, number);
-    command.encode_to(&mut bytes[RECORD_HEADER_LEN..]);
-    let checksum = checked.map_or(0, |file_id| record_checksum(bytes, file_id));
+    command.encode_to(&mut bytes[RECORD_HEADER_LEN..end]);
+    bytes[end..].fill(0);
+    let checksum = checked.map_or(0, |file_id| record_checksum(bytes, payload as u32, file_id));
     payload as u64 | u64::from(checksum) << 32
 }
 
-/// Over kind, number and payload; it starts from the length and the id of the file, so that what
-/// another file or a payload holds is no record of this file.
+/// Over number, payload and the zeros behind it. It starts from the kind, the length and the id of
+/// the file, so that what another file or a payload holds is no record of this file.
 #[inline]
-fn record_checksum(record: &[u8], file_id: u64) -> u32 {
-    let payload = (record.len() - RECORD_HEADER_LEN) as u32;
-    let mut hasher = crc32fast::Hasher::new_with_initial(file_id as u32 ^ payload);
-    hasher.update(&record[12..]);
+fn record_checksum(record: &[u8], payload: u32, file_id: u64) -> u32 {
+    let start = file_id as u32 ^ payload ^ KIND_COMMAND.rotate_right(4);
+    let mut hasher = crc32fast::Hasher::new_with_initial(start);
+    hasher.update(&record[CHECKED_FROM..]);
     hasher.finalize()
 }
 
@@ -265,14 +273,15 @@ impl<'a> Record<'a> {
             word if word == !checksum => true,
             _ => return None,
         };
-        let record = &bytes[..RECORD_HEADER_LEN + payload];
-        if checked.is_some_and(|file_id| record_checksum(record, file_id) != checksum) {
+        let record = &bytes[..len];
+        let valid = |file_id| record_checksum(record, payload as u32, file_id) == checksum;
+        if !checked.is_none_or(valid) {
             return None;
         }
         Some(Record {
             raw: get_u64(head, 16),
             dropped,
-            payload: &record[RECORD_HEADER_LEN..],
+            payload: &record[RECORD_HEADER_LEN..][..payload],
             len,
         })
     }

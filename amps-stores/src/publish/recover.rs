@@ -6,7 +6,7 @@
 
 use super::format::{
     ALIGN, HEADER_LEN, Header, Record, SEGMENT_HEADER_LEN, SLOT_LEN, SLOT_STRIDE, SegmentHeader,
-    Slot, get_u64,
+    Slot, WORD, get_u64,
 };
 use super::log::{Log, Segment};
 use super::region::{Disk, DiskRegion, Place, Region};
@@ -299,7 +299,7 @@ impl Found {
             live: 0,
         };
         let mut clean = true;
-        while let Some(word) = bytes.get(segment.end..segment.end + ALIGN) {
+        while let Some(word) = bytes.get(segment.end..segment.end + WORD) {
             if get_u64(word, 0) == 0 {
                 break;
             }

@@ -15,7 +15,9 @@ mod files;
 #[cfg(unix)]
 mod kill;
 mod model;
+mod pruning;
 mod recovery;
+mod recovery_sow;
 mod resume;
 mod rules;
 mod support;

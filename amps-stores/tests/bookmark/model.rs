@@ -6,9 +6,9 @@
 //! is never delivered. All stores that know everything say the same, whether they were restarted,
 //! pruned, or neither.
 //!
-//! One exception is documented, and the model knows it exactly: of a publisher that had not been
-//! seen when the entry point became a place in one server's log, the first messages may come before
-//! that place in the log of the other server.
+//! One exception is documented, and the model knows it: of a publisher that had not been seen when
+//! the entry point became a place in one server's log, the first messages may come before that place
+//! in the log of the other server; of all publishers, if the application chose that place.
 
 use crate::support::{Kind, SUB};
 use amps_core::{BookmarkStore, Logged, bookmark};
@@ -38,6 +38,8 @@ enum Op {
     /// To which server, and whether the process starts anew.
     Drop(usize, bool),
     Prune,
+    /// The application enters the subscription at a point of its own.
+    Enter(Entry),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -50,6 +52,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::PersistedFar),
         3 => (0..2usize, any::<bool>()).prop_map(|(server, restart)| Op::Drop(server, restart)),
         1 => Just(Op::Prune),
+        1 => entry().prop_map(Op::Enter),
     ]
 }
 
@@ -154,6 +157,14 @@ impl Stores {
     }
 }
 
+/// Where a store resumes. Stores that were entered with NOW one after the other may have instants a
+/// second apart: of an instant, only that it is one.
+fn resume_point(store: &dyn BookmarkStore) -> String {
+    let point = store.most_recent(SUB).unwrap();
+    let instant = point.contains('T');
+    if instant { "T".to_string() } else { point }
+}
+
 struct Model {
     world: World,
     stores: Stores,
@@ -170,6 +181,8 @@ struct Model {
     discarded: HashSet<Message>,
     /// What the store does not know any more: a ring after a restart.
     forgotten: bool,
+    /// How many had arrived when the application entered the subscription.
+    entered_at: usize,
     /// Not asked for, or skipped as documented.
     excused: HashSet<Message>,
     /// The publishers whose messages only a place in one server's log protects.
@@ -184,32 +197,54 @@ impl Model {
             there: [half; 2],
             server: 0,
             cursor: 0,
-            replay_end: Some(half),
-            entered_now: entry == Entry::Now,
+            replay_end: None,
+            entered_now: false,
             arrived: Vec::new(),
             numbers: HashMap::new(),
             discarded: HashSet::new(),
             forgotten: false,
+            entered_at: 0,
             excused: HashSet::new(),
             unprotected: [false; 2],
             world,
             stores,
         };
+        model.enter(entry);
+        model
+    }
+
+    /// Enters the subscription on the same server, at a point of the application's choice.
+    fn enter(&mut self, entry: Entry) {
+        let log = self.world.logs[self.server].clone();
+        let there = self.there[self.server];
         let (point, start) = match entry {
             Entry::Epoch => (bookmark::EPOCH.to_string(), 0),
-            Entry::Now => (bookmark::NOW.to_string(), half),
-            Entry::After(place) => {
-                let place = place % half;
-                (text(model.world.logs[0][place]), place + 1)
-            }
+            Entry::Now => (bookmark::NOW.to_string(), there),
+            Entry::After(place) => (text(log[place % there]), place % there + 1),
         };
+        self.stores.ask(|store| store.enter(SUB, &point).unwrap());
+        self.entered_at = self.arrived.len();
         if let Entry::After(_) = entry {
-            model.entry_point_is_a_place();
+            self.unprotected = [true; 2];
         }
-        model.stores.ask(|store| store.enter(SUB, &point).unwrap());
-        model.cursor = start;
-        model.excused.extend(&model.world.logs[0][..start]);
-        model
+        self.entered_now = entry == Entry::Now;
+        self.cursor = start;
+        self.replay_end = Some(there);
+        // What comes after is asked for, but for a publisher of which later messages arrived: those
+        // before them count as duplicates, sooner or later.
+        if self.world.logs[0] == self.world.logs[1] {
+            for message in &log[start..] {
+                let later = |arrived: &Message| arrived.0 == message.0 && arrived.1 > message.1;
+                if !self.arrived.iter().any(later) {
+                    self.excused.remove(message);
+                }
+            }
+        }
+        // What comes before and has not arrived is not asked for.
+        let missing = log[..start]
+            .iter()
+            .filter(|message| !self.arrived.contains(message));
+        self.excused.extend(missing);
     }
 
     fn prefix(&self) -> &[Message] {
@@ -228,10 +263,13 @@ impl Model {
     }
 
     fn prefix_may_have_grown(&mut self) {
-        for publisher in 0..2 {
-            if self.prefix().iter().any(|message| message.0 == publisher) {
-                self.unprotected[publisher] = false;
-            }
+        let since = self
+            .prefix()
+            .get(self.entered_at..)
+            .unwrap_or_default()
+            .to_vec();
+        for (publisher, _) in since {
+            self.unprotected[publisher] = false;
         }
     }
 
@@ -243,7 +281,7 @@ impl Model {
                 .ask(|store| store.completed(SUB, &place).unwrap());
             self.replay_end = None;
             if std::mem::take(&mut self.entered_now) {
-                self.entry_point_is_a_place();
+                self.unprotected = [true; 2];
             }
         }
         if self.cursor >= self.there[self.server] {
@@ -329,19 +367,30 @@ impl Model {
 
     fn reconnect(&mut self, server: usize, restart: bool, prune: bool) {
         if restart {
-            let before = self.stores.ask(|store| store.most_recent(SUB).unwrap());
+            let before = self.stores.ask(resume_point);
             self.stores.restart(prune);
-            let after = self.stores.ask(|store| store.most_recent(SUB).unwrap());
-            assert_eq!(before, after, "a restart moved the resume point");
-            if self.stores.kinds.contains(&Kind::Ring) {
+            let after = self.stores.ask(resume_point);
+            // A ring may leave out what says nothing more.
+            let ring = self.stores.kinds.contains(&Kind::Ring);
+            let moved = "a restart moved the resume point";
+            assert!(ring || before == after, "{moved} from {before} to {after}");
+            for server in 0..2 {
+                let starts = [&before, &after].map(|point| self.start(server, point));
+                assert_eq!(starts[0], starts[1], "{moved} from {before} to {after}");
+            }
+            if ring {
                 self.forgotten = true;
                 self.numbers.clear();
                 self.arrived.clear();
+                self.entered_at = 0;
             }
         }
-        let point = self.stores.ask(|store| store.most_recent(SUB).unwrap());
+        let point = self.stores.ask(resume_point);
         let start = self.start(server, &point);
-        self.stores.ask(|store| store.enter(SUB, &point).unwrap());
+        self.stores.ask(|store| {
+            let own = store.most_recent(SUB).unwrap();
+            store.enter(SUB, &own).unwrap();
+        });
         self.entered_now = false;
         if point != bookmark::EPOCH && !point.contains('T') {
             self.entry_point_is_a_place();
@@ -384,8 +433,9 @@ impl Model {
             Op::PersistedFar => self.persisted(true),
             Op::Drop(server, restart) => self.reconnect(server, restart, false),
             Op::Prune => self.reconnect(self.server, true, true),
+            Op::Enter(entry) => self.enter(entry),
         }
-        self.stores.ask(|store| store.most_recent(SUB).unwrap());
+        self.stores.ask(resume_point);
         self.stores.ask(|store| store.oldest_bookmark_seq(SUB));
     }
 

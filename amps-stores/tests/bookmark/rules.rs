@@ -357,19 +357,35 @@ fn bookmarks_that_cannot_be_compared_are_resumed_at_and_told_apart() {
         |store| {
             log_all(
                 store,
-                &["a|1|x|", "1|2|3|", "01|5|", "18446744073709551616|1|"],
+                &["a|1|x|", "1|2|3|", "x|5|", "18446744073709551616|1|"],
             );
             discard(store, "a|1|x|");
-            discard(store, "01|5|");
+            discard(store, "x|5|");
         },
         |store| {
             assert_eq!(recent(store), "a|1|x|");
             assert!(is_duplicate(store, "a|1|x|"));
             assert!(!is_duplicate(store, "1|2|3|"));
-            assert!(is_duplicate(store, "01|5|"));
+            assert!(is_duplicate(store, "x|5|"));
             assert!(!is_duplicate(store, "1|5|"));
             discard(store, "1|2|3|");
+            // 1|5| is not discarded, and nothing of its publisher is.
             assert_eq!(recent(store), "0");
+        },
+    );
+}
+
+#[test]
+fn numbers_filled_up_with_zeros_are_compared_and_written_as_the_server_does() {
+    for_each_restart(
+        |store| {
+            work_off(store, &["0012|0000000099|", "0012|0000000100|", "7|8|"]);
+            log(store, "0012|0000000101|");
+        },
+        |store| {
+            assert_eq!(recent(store), "0012|0000000100|,7|8|");
+            assert!(is_duplicate(store, "0012|0000000099|"));
+            assert!(!is_duplicate(store, "0012|0000000101|"));
         },
     );
 }

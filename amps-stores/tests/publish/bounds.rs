@@ -62,7 +62,7 @@ fn bounded(messages: u64) {
     }
     assert_eq!(growths.load(Ordering::Relaxed), 0);
     assert_eq!((length(&place.path), length(&path)), before);
-    // 100 messages of 136 bytes in segments of 4096: five, and one to go on with.
+    // 100 messages of 144 bytes in segments of 4096: five, and one to go on with.
     assert!(before.0 <= 8192 + 6 * 4096, "{before:?}");
 }
 

@@ -3,22 +3,30 @@
 use super::{Entry, ODD, OPAQUE, Subscription};
 use crate::bookmark::event::Event;
 use crate::bookmark::position::Position;
+use crate::bookmark::publishers::Publisher;
 
 impl Subscription {
-    pub(super) fn restore_prefix(&mut self, position: Position<'_>, known: bool, listed: bool) {
+    pub(super) fn restore_prefix(
+        &mut self,
+        position: Position<'_>,
+        known: bool,
+        listed: Option<u64>,
+    ) {
         match position {
             Position::Numbered {
                 publisher,
                 sequence,
+                padding,
             } => {
                 let slot = self.publishers.slot(publisher);
                 let publisher = self.publishers.get_mut(slot);
                 publisher.prefix = known.then_some(sequence);
                 publisher.listed = listed;
+                publisher.padding = padding;
             }
             Position::Opaque(text) => {
                 self.publishers.opaques.prefix = Some(text.into());
-                self.publishers.opaques.listed = listed;
+                self.publishers.opaques.listed = listed.is_some();
             }
             Position::Odd => {}
         }
@@ -28,6 +36,7 @@ impl Subscription {
         if let Position::Numbered {
             publisher,
             sequence,
+            ..
         } = position
         {
             let slot = self.publishers.slot(publisher);
@@ -85,10 +94,7 @@ impl Subscription {
         match entry.publisher {
             ODD => Position::Odd,
             OPAQUE => Position::Opaque(self.publishers.opaques.text(number)),
-            slot => Position::Numbered {
-                publisher: self.publishers.get(slot).id,
-                sequence: entry.sequence,
-            },
+            slot => numbered(self.publishers.get(slot), entry.sequence),
         }
     }
 
@@ -98,10 +104,7 @@ impl Subscription {
     ) -> Result<(), E> {
         for known in self.publishers.iter() {
             show(&Event::Prefix {
-                position: Position::Numbered {
-                    publisher: known.id,
-                    sequence: known.prefix.unwrap_or_default(),
-                },
+                position: numbered(known, known.prefix.unwrap_or_default()),
                 known: known.prefix.is_some(),
                 listed: known.listed,
             })?;
@@ -110,7 +113,7 @@ impl Subscription {
             show(&Event::Prefix {
                 position: Position::Opaque(last),
                 known: true,
-                listed: self.publishers.opaques.listed,
+                listed: self.publishers.opaques.listed.then_some(0),
             })?;
         }
         Ok(())
@@ -120,12 +123,17 @@ impl Subscription {
         for known in self.publishers.iter() {
             let left = known.after.iter().filter(|pair| pair.1 < self.first);
             for &(sequence, _) in left {
-                show(&Event::Ahead(Position::Numbered {
-                    publisher: known.id,
-                    sequence,
-                }))?;
+                show(&Event::Ahead(numbered(known, sequence)))?;
             }
         }
         Ok(())
+    }
+}
+
+fn numbered(known: &Publisher, sequence: u64) -> Position<'static> {
+    Position::Numbered {
+        publisher: known.id,
+        sequence,
+        padding: known.padding,
     }
 }

@@ -7,9 +7,7 @@ mod header;
 mod read;
 mod space;
 
-use super::format::{
-    ALIGN, Header, RECORD_HEADER_LEN, SEGMENT_HEADER_LEN, record_len, tombstone, write_record,
-};
+use super::format::{ALIGN, Header, SEGMENT_HEADER_LEN, WORD, record_len, tombstone, write_record};
 use super::region::{Place, Region};
 use amps_core::{ErrorContext, OutgoingCommand, Result};
 use std::collections::VecDeque;
@@ -154,7 +152,7 @@ impl<R: Region> Log<R> {
         let (place, at) = (tail.place, tail.end);
         let bytes = &mut self.region.bytes_mut(place)[at..];
         // The end of the records is a zero word. It is written before the record is there.
-        if let Some(end) = bytes.get_mut(need..need + ALIGN) {
+        if let Some(end) = bytes.get_mut(need..need + WORD) {
             end.fill(0);
         }
         let word = write_record(bytes, number, command, payload, checked);
@@ -288,7 +286,7 @@ impl<R: Region> Log<R> {
         };
         let segment = &mut self.chain[index];
         let word = tombstone(&self.region.bytes(segment.place)[at..]);
-        self.region.commit(segment.place, at + ALIGN, word);
+        self.region.commit(segment.place, at + WORD, word);
         segment.live -= 1;
         self.count -= 1;
         if number == self.lowest {
@@ -305,6 +303,5 @@ impl<R: Region> Log<R> {
     }
 }
 
-/// A record is never shorter than its header.
-const _: () =
-    assert!(RECORD_HEADER_LEN.is_multiple_of(ALIGN) && SEGMENT_HEADER_LEN.is_multiple_of(ALIGN));
+/// So every record begins at a multiple, and there is room for a word behind the last, or none.
+const _: () = assert!(SEGMENT_HEADER_LEN.is_multiple_of(ALIGN) && ALIGN >= WORD);

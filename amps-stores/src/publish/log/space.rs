@@ -2,7 +2,7 @@
 //! has to grow by.
 
 use super::{Log, Segment};
-use crate::publish::format::{ALIGN, SEGMENT_HEADER_LEN, SegmentHeader, record_len};
+use crate::publish::format::{SEGMENT_HEADER_LEN, SegmentHeader, WORD, record_len};
 use crate::publish::region::{Place, Region};
 use amps_core::{Error, ErrorContext, Result};
 
@@ -130,7 +130,7 @@ impl<R: Region> Log<R> {
             previous: self.last_raw,
         };
         let bytes = self.region.bytes_mut(place);
-        bytes[SEGMENT_HEADER_LEN..][..ALIGN].fill(0);
+        bytes[SEGMENT_HEADER_LEN..][..WORD].fill(0);
         bytes[..SEGMENT_HEADER_LEN].copy_from_slice(&header.encode());
         self.chain.push_back(Segment {
             place,
