@@ -41,6 +41,7 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | stay connected, lose nothing | [`HaClient`], [`PublishStore`], [`BookmarkStore`] |
 //! | connect by TLS | [`TlsConfig`] |
 //! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
@@ -124,6 +125,9 @@ mod guide_08_delta {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/09-high-availability.md")]
 mod guide_09_high_availability {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/10-commands.md")]
+mod guide_10_commands {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
