@@ -3,9 +3,9 @@
 use super::batch::lost_publishes;
 use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, receiving};
-use super::send::News;
 use super::shared::{Shared, State};
 use super::supervise::{Recovery, Supervisor};
+use super::wire::News;
 use super::{Client, receive};
 use crate::error::{Error, ErrorContext, Result};
 use crate::handler::{drop_guarded, guarded};

@@ -39,6 +39,7 @@ pub(crate) mod supervise;
 mod timer;
 mod under_lock;
 mod unsubscribe;
+mod wire;
 
 pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
