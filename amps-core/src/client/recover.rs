@@ -72,6 +72,9 @@ impl Shared {
         self.take_step(connection, ConnectionState::LoggedOn, Some(session))?;
         info!("{} logged on to a server of version {version}", self.name());
         self.agree_on_heartbeat(connection);
+        if connection.is_silent() {
+            return Err(self.lost_meanwhile());
+        }
         if has_publish_store {
             self.replay(connection)?;
             self.take_step(connection, ConnectionState::PublishReplayed, None)?;
