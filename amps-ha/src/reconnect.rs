@@ -177,7 +177,13 @@ impl<'a> Run<'a> {
         self.report_success().map_err(Failure::Final)?;
         self.recovery.restore()?;
         self.recovery.finish()?;
-        self.succeeded().map_err(Failure::Final)
+        // From here on the next loss is another run's, which may have the strategy already.
+        if let Err(error) = self.succeeded()
+            && !matches!(error, Error::Disconnected(_))
+        {
+            self.recovery.report(&error);
+        }
+        Ok(())
     }
 
     /// The server for the next attempt, and who logs on there.

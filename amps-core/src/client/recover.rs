@@ -47,6 +47,9 @@ impl Shared {
         connection: &Arc<Connection>,
         ack: &Message,
     ) -> Result<()> {
+        // The thread of a connection that was lost just now may not have come to it yet, and its
+        // routes would stand in the way of subscriptions that are entered again.
+        self.end_routes(connection.number - 1);
         let version = VersionInfo::parse(ack.version());
         let (bookmarks, manager, has_publish_store) = {
             let stores = self.stores.lock();
