@@ -5,7 +5,7 @@ use crate::{PATIENCE, broker, client_of, connected, eventually, exceptions, payl
 use amps::{Command, ConnectionState, Error, HaClient, Message};
 use amps_broker::{Peer, field};
 use parking_lot::Mutex;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,7 @@ fn o2_a_lost_connection_is_reported_and_the_same_server_tried_first() {
     let states = record.clone();
     client.add_connection_state_listener(move |state| states.note(format!("{state:?}")));
     client.connect_and_logon().unwrap();
-    for times in 2..5 {
+    for times in 2..4 {
         first.disconnect_client("loyal");
         eventually("it is back", || record.count("Resubscribed") == times);
     }
@@ -165,9 +165,13 @@ fn m2_a_loss_that_listeners_are_still_told_of_does_not_stand_in_the_way_of_resub
     let told = record.clone();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let created = threads.clone();
+    client.set_thread_created_callback(move || created.lock().push(thread::current().id()));
     client.add_connection_state_listener(move |state| {
         told.note(format!("{state:?}"));
-        if told.count("Disconnected") == 2 && state == ConnectionState::Disconnected {
+        let is_second = threads.lock().get(1) == Some(&thread::current().id());
+        if is_second && state == ConnectionState::Disconnected {
             let _ = released.lock().recv_timeout(PATIENCE);
         }
     });
