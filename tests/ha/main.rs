@@ -23,6 +23,7 @@ mod recovery_time;
 mod restart;
 mod scripted;
 mod stalled;
+mod within;
 
 use amps::{Client, Command, DefaultServerChooser, Error, HaClient, Message};
 use amps_broker::{Broker, Peer};
