@@ -255,7 +255,7 @@ impl Shared {
         self.go_offline();
         self.pending.disconnect(connection.number);
         self.announce();
-        self.end_routes(connection);
+        self.end_routes(connection.number);
         self.callbacks.report(&error);
         self.lose_batch(connection);
         match (supervisor, recovery, driving.take()) {
@@ -294,11 +294,12 @@ impl Shared {
     /// Wakes every waiting caller and ends every stream.
     pub(crate) fn end_all(&self, connection: &Connection) {
         self.pending.disconnect(connection.number);
-        self.end_routes(connection);
+        self.end_routes(connection.number);
     }
 
-    fn end_routes(&self, connection: &Connection) {
-        for route in self.routes.disconnect(connection.number) {
+    /// Ends what came over this connection and earlier ones.
+    pub(crate) fn end_routes(&self, connection: u64) {
+        for route in self.routes.disconnect(connection) {
             route.end_by_loss();
             drop_guarded(route);
         }
