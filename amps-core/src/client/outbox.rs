@@ -1,8 +1,9 @@
 //! Frames that must leave soon but for which nobody may wait.
 
 use super::connection::Connection;
-use super::send::{KEPT_BUFFER, empty};
+use super::send::KEPT_BUFFER;
 use super::shared::Shared;
+use super::wire::empty;
 use log::warn;
 use parking_lot::Mutex;
 use std::sync::Arc;

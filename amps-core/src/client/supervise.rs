@@ -156,6 +156,14 @@ impl Recovery {
         }
     }
 
+    /// Ends the recovery without success, and tells the exception listener why: in this order, so
+    /// that whoever reacts to it finds a client that can be connected again.
+    pub fn give_up(self, error: &Error) {
+        let shared = self.shared.clone();
+        drop(self);
+        shared.callbacks.report(error);
+    }
+
     /// Tells the exception listener of an error that no caller can be told of.
     pub fn report(&self, error: &Error) {
         self.shared.callbacks.report(error);

@@ -16,7 +16,8 @@ use std::time::Duration;
 ///
 /// Each is entered again with the ids, the handler and the acknowledgements it had, without
 /// `replace`, under a new command id. With a bookmark store, bookmark subscriptions go on where the
-/// store left off; others start at the reconnection. Paused ones are entered paused; those that
+/// store left off; without one they start again where they first did. Others start at the
+/// reconnection. Paused ones are entered paused; those that
 /// were resumed together are entered paused, at the lowest bookmark of each publisher, and resumed
 /// together again. A subscription that is unsubscribed while all this goes on does not come back.
 /// Rules M1 to M10.
