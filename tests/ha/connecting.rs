@@ -33,6 +33,7 @@ fn j1_the_steps_come_in_the_order_of_the_guide() {
     assert_eq!(
         steps,
         [
+            "reset",
             "choose",
             "authenticator",
             "delay",

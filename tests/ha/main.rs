@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod again;
 #[cfg(target_os = "linux")]
 mod alone;
 #[cfg(target_os = "linux")]

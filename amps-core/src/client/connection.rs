@@ -240,6 +240,16 @@ impl Connection {
         Ok(())
     }
 
+    /// True on a thread of this connection.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        let here = thread::current().id();
+        let threads = self.threads.lock();
+        threads
+            .handles
+            .iter()
+            .any(|handle| handle.thread().id() == here)
+    }
+
     /// Waits until the threads of this connection have ended; false if `deadline` came first.
     /// Never called on one of them.
     pub(crate) fn wait_for_threads(&self, deadline: Instant) -> bool {

@@ -142,17 +142,32 @@ impl Shared {
     /// `Disconnected` if the server did not confirm the end in time. The client is disconnected
     /// all the same.
     pub(crate) fn disconnect(self: &Arc<Self>) -> Result<()> {
-        let dialing = {
+        let (dialing, lost) = {
             let mut state = self.state.lock();
-            state.recovery = None;
+            let was_recovering = state.recovery.take().is_some();
+            if was_recovering && state.connection.is_none() {
+                state.tell(ConnectionState::Shutdown);
+                state.tell(ConnectionState::Disconnected);
+            }
             state.drivers.cancel();
-            state.dialing.take()
+            (state.dialing.take(), state.lost.upgrade())
         };
         // A dial under way is cancelled by dropping its guard, commands that wait for a recovery
         // find that there is none.
         drop(dialing);
         self.gate.notify_all();
+        let result = self.end_connection();
+        if let Some(lost) = lost.filter(|lost| !lost.is_own_thread()) {
+            // The thread that was making the loss good, or is still in a disconnect handler.
+            lost.wait_for_threads(Instant::now() + LONGEST_DRAIN);
+        }
+        result
+    }
+
+    /// Ends the connection in use, or waits for the end of the one that is being closed.
+    fn end_connection(self: &Arc<Self>) -> Result<()> {
         let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.announce();
             self.forget_subscriptions();
             self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
@@ -237,6 +252,7 @@ impl Shared {
         let mut recovery = None;
         let mut is_left_to_another = false;
         let taken = self.take_connection(Some(connection.number), Phase::Lost, |state| {
+            state.lost = Arc::downgrade(connection);
             // From here on waiting commands find somebody who makes the loss good.
             driving = Some(self.drive_in(state));
             if supervisor.is_some() {
