@@ -54,7 +54,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `error` | nothing: errors are returned, or go to the exception listener |
+//! | `error` | messages that are lost because a store could not keep them when it was closed; every other error is returned, or goes to the exception listener |
 //! | `warn` | what nobody else is told of, such as an error without an exception listener; a lost connection |
 //! | `info` | connections, logons, disconnects, reconnections, replays |
 //! | `debug` | unsubscribes |
@@ -140,3 +140,8 @@ mod guide_appendix_a {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 mod migration {}
+
+// Its links are resolved with those of the documentation: what it names exists.
+#[cfg(doc)]
+#[doc = include_str!("../docs/status.md")]
+mod status {}
