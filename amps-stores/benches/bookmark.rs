@@ -3,125 +3,144 @@
 //! For each message: log it, ask whether it was discarded, discard the one that arrived a backlog
 //! before; against inserting the same bookmark into a `HashMap` of the standard library, looking it
 //! up, and removing the one of a backlog before. The map borrows its keys, so neither side
-//! allocates.
+//! allocates. The bookmarks are of three publishers.
 //!
 //! The ratios are printed last, from the medians: `cargo bench -p amps-stores --bench bookmark`.
 
 use amps_core::{BookmarkStore, Logged, Result};
 use amps_stores::{LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore, RingBookmarkStore};
+use criterion::Criterion;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// Messages between two looks at the clock.
-const BATCH: usize = 20_000;
-/// Rounds; each measures all candidates, one after the other.
-const ROUNDS: usize = 15;
+/// Bookmarks that are made before the clock runs.
+const BATCH: u64 = 10_000;
+const BACKLOGS: [u64; 2] = [100, 100_000];
 const SUB: &str = "sub-00001";
 
-fn main() -> Result<()> {
-    // Cargo passes arguments for another harness; a test run only shows that it runs.
-    let rounds = if std::env::args().any(|argument| argument == "--test") {
-        1
-    } else {
-        ROUNDS
-    };
-    for backlog in [100, 100_000] {
-        compare(backlog, rounds)?;
+type AnyResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> AnyResult {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut report = Vec::new();
+    for backlog in BACKLOGS {
+        let directory = tempfile::tempdir()?;
+        let path = |name: &str| directory.path().join(name);
+        let memory = MemoryBookmarkStore::new();
+        let ring = RingBookmarkStore::open(path("ring"))?;
+        let mmap = MmapBookmarkStore::open(path("mmap"))?;
+        let logged = LoggedBookmarkStore::open(path("logged"))?;
+        let stores: [(&str, &dyn BookmarkStore); 4] = [
+            ("memory", &memory),
+            ("ring", &ring),
+            ("mmap", &mmap),
+            ("logged", &logged),
+        ];
+        let floor = map(&mut criterion, backlog);
+        for (name, store) in stores {
+            let ours = working(&mut criterion, name, store, backlog)?;
+            let what = format!("log, check and discard in {name}, {backlog} stay / a map");
+            report.push((what, ours, floor));
+        }
+    }
+    criterion.final_summary();
+    println!("\nRatios of medians, measured in this run:");
+    for (what, ours, floor) in report {
+        let ratio = ours / floor;
+        println!("{what:<62} {ratio:>6.2}   ({ours:.1} ns to {floor:.1} ns)");
     }
     Ok(())
 }
 
-fn bookmarks(backlog: usize, rounds: usize) -> Vec<String> {
-    (1..=backlog + rounds * BATCH)
-        .map(|number| {
-            format!(
-                "{}|{number}|",
-                4_418_602_183_412_675_531 + (number as u64 % 3)
-            )
-        })
+/// The bookmarks of these numbers.
+fn bookmarks(numbers: std::ops::Range<u64>) -> Vec<String> {
+    numbers
+        .map(|number| format!("{}|{number}|", 4_418_602_183_412_675_531 + number % 3))
         .collect()
 }
 
-fn compare(backlog: usize, rounds: usize) -> Result<()> {
-    let bookmarks = bookmarks(backlog, rounds);
-    let directory =
-        std::env::temp_dir().join(format!("amps-bookmark-bench-{}", std::process::id()));
-    // A directory that is there is as good as a new one.
-    let _ = std::fs::create_dir_all(&directory);
-    let stores: [(&str, Box<dyn BookmarkStore>); 4] = [
-        ("memory", Box::new(MemoryBookmarkStore::new())),
-        (
-            "ring",
-            Box::new(RingBookmarkStore::open(directory.join("ring"))?),
-        ),
-        (
-            "mmap",
-            Box::new(MmapBookmarkStore::open(directory.join("mmap"))?),
-        ),
-        (
-            "logged",
-            Box::new(LoggedBookmarkStore::open(directory.join("logged"))?),
-        ),
-    ];
+fn map(criterion: &mut Criterion, backlog: u64) -> f64 {
     let mut map = HashMap::new();
-    for (number, bookmark) in bookmarks[..backlog].iter().enumerate() {
-        map.insert(bookmark.as_str(), number);
-        for (_, store) in &stores {
-            store.log(SUB, bookmark)?;
+    // What the map borrows: a circle, longer than the backlog.
+    let all = bookmarks(1..backlog + BATCH);
+    for bookmark in &all[..backlog as usize] {
+        map.insert(bookmark.as_str(), 0);
+    }
+    let mut newest = backlog as usize;
+    let mut oldest = 0;
+    median(criterion, &format!("map/{backlog}"), |rounds| {
+        let begin = Instant::now();
+        for number in 0..rounds {
+            map.insert(all[newest].as_str(), number);
+            black_box(map.get(all[newest].as_str()));
+            black_box(map.remove(all[oldest].as_str()));
+            newest = if newest + 1 < all.len() {
+                newest + 1
+            } else {
+                0
+            };
+            oldest = if oldest + 1 < all.len() {
+                oldest + 1
+            } else {
+                0
+            };
         }
-    }
-    let mut floor = Vec::new();
-    let mut ours = vec![Vec::new(); stores.len()];
-    for round in 0..rounds {
-        let range = backlog + round * BATCH..backlog + (round + 1) * BATCH;
-        floor.push(timed(|| {
-            for number in range.clone() {
-                map.insert(bookmarks[number].as_str(), number);
-                black_box(map.get(bookmarks[number].as_str()));
-                black_box(map.remove(bookmarks[number - backlog].as_str()));
-            }
-            Ok(())
-        })?);
-        for ((_, store), times) in stores.iter().zip(&mut ours) {
-            times.push(timed(|| {
-                work(&**store, &bookmarks, backlog, range.clone())
-            })?);
-        }
-    }
-    println!("backlog {backlog}: insert, look up and remove in a map 1.00");
-    let floor = median(floor);
-    for ((name, _), times) in stores.iter().zip(ours) {
-        let ratio = median(times).as_secs_f64() / floor.as_secs_f64();
-        println!("backlog {backlog}: log, check and discard in {name:<10} {ratio:>6.2}");
-    }
-    drop(stores);
-    let _ = std::fs::remove_dir_all(&directory);
-    Ok(())
+        begin.elapsed()
+    })
 }
 
-fn work(
+fn working(
+    criterion: &mut Criterion,
+    name: &str,
     store: &dyn BookmarkStore,
-    bookmarks: &[String],
-    backlog: usize,
-    range: std::ops::Range<usize>,
-) -> Result<()> {
-    for number in range {
-        if let Logged::Undiscarded(entry) = store.log(SUB, &bookmarks[number])? {
-            black_box(store.is_discarded(SUB, &bookmarks[number]));
-            store.discard(SUB, entry - backlog as u64)?;
+    backlog: u64,
+) -> Result<f64> {
+    // The first entry has the number 1, as has the first bookmark.
+    for bookmark in bookmarks(1..backlog + 1) {
+        store.log(SUB, &bookmark)?;
+    }
+    let mut next = backlog + 1;
+    let mut failed = None;
+    let median = median(criterion, &format!("{name}/{backlog}"), |rounds| {
+        let mut taken = Duration::ZERO;
+        let mut left = rounds;
+        while left > 0 && failed.is_none() {
+            let now = left.min(BATCH);
+            let batch = bookmarks(next..next + now);
+            let begin = Instant::now();
+            failed = work(store, &batch, backlog).err();
+            taken += begin.elapsed();
+            next += now;
+            left -= now;
+        }
+        taken
+    });
+    failed.map_or(Ok(median), Err)
+}
+
+fn work(store: &dyn BookmarkStore, bookmarks: &[String], backlog: u64) -> Result<()> {
+    for bookmark in bookmarks {
+        if let Logged::Undiscarded(entry) = store.log(SUB, bookmark)? {
+            black_box(store.is_discarded(SUB, bookmark));
+            store.discard(SUB, entry - backlog)?;
         }
     }
     Ok(())
 }
 
-fn timed(run: impl FnOnce() -> Result<()>) -> Result<Duration> {
-    let begin = Instant::now();
-    run()?;
-    Ok(begin.elapsed())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+/// Measures with criterion, and returns the median of its samples in nanoseconds.
+fn median(criterion: &mut Criterion, what: &str, mut work: impl FnMut(u64) -> Duration) -> f64 {
+    let mut samples = Vec::new();
+    criterion.bench_function(what, |bencher| {
+        bencher.iter_custom(|rounds| {
+            let taken = work(rounds);
+            samples.push(taken.as_secs_f64() * 1e9 / rounds as f64);
+            taken
+        });
+    });
+    // The first samples warm up, with few rounds each, and would only be noise.
+    samples.drain(..samples.len() / 4);
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }
