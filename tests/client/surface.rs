@@ -1,8 +1,12 @@
 //! Names, getters and short forms, one by one: what no rule of behaviour speaks of.
 
 use crate::{PATIENCE, broker, channel, during, with_peer};
-use amps::{AckType, Client, Command, CommandType, Message};
+use amps::{
+    AckType, BookmarkStore, Client, Command, CommandType, Error, MemoryBookmarkStore,
+    MemoryPublishStore, MemorySubscriptionManager, Message, PublishStore, SubscriptionManager,
+};
 use amps_broker::{PeerConnection, field};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -180,4 +184,33 @@ fn a_command_knows_its_family_and_its_acknowledgements() {
     let fresh = command.reset("flush");
     assert_eq!(fresh.command(), CommandType::Flush);
     assert_eq!((fresh.topic(), fresh.ack_type()), ("", AckType::NONE));
+}
+
+#[test]
+fn b17_stores_and_the_manager_are_fixed_while_connected() {
+    let broker = broker();
+    let client = Client::new("fixed");
+    assert!(client.publish_store().is_none() && client.bookmark_store().is_none());
+    assert!(client.subscription_manager().is_none());
+    let publishes: Arc<dyn PublishStore> = Arc::new(MemoryPublishStore::new(10));
+    let bookmarks: Arc<dyn BookmarkStore> = Arc::new(MemoryBookmarkStore::new());
+    let manager: Arc<dyn SubscriptionManager> = Arc::new(MemorySubscriptionManager::new());
+    let set = || {
+        [
+            client.set_publish_store(publishes.clone()),
+            client.set_bookmark_store(bookmarks.clone()),
+            client.set_subscription_manager(manager.clone()),
+        ]
+    };
+    assert!(set().iter().all(Result::is_ok));
+    assert!(Arc::ptr_eq(&client.publish_store().unwrap(), &publishes));
+    assert!(Arc::ptr_eq(&client.bookmark_store().unwrap(), &bookmarks));
+    assert!(Arc::ptr_eq(
+        &client.subscription_manager().unwrap(),
+        &manager
+    ));
+    client.connect(broker.uri("json")).unwrap();
+    assert!(set().iter().all(|set| matches!(set, Err(Error::Usage(_)))));
+    client.disconnect().unwrap();
+    assert!(set().iter().all(Result::is_ok));
 }

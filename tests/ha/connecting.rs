@@ -161,6 +161,7 @@ fn a_chooser_that_panics_ends_the_attempt_and_nothing_else() {
     client.connect_and_logon().unwrap();
 }
 
+/// Trap 5.
 #[test]
 fn a_server_that_never_answers_is_left_within_the_timeout() {
     let (silent, broker) = (Peer::listen().unwrap(), broker());

@@ -15,6 +15,7 @@ mod built;
 mod connecting;
 mod disconnecting;
 mod failover;
+mod file_backed;
 mod hard_servers;
 #[cfg(target_os = "linux")]
 mod leaks;

@@ -100,6 +100,7 @@ fn o2_a_lost_connection_is_reported_and_the_same_server_tried_first() {
     assert!(second.wait_for_client("loyal", PATIENCE));
 }
 
+/// Trap 4.
 #[test]
 fn j2_when_the_chooser_gives_up_the_exception_listener_hears_of_it() {
     let broker = broker();

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::handler::guarded;
 use crate::protocol::option_items;
 use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ pub struct MemorySubscriptionManager {
     known: Mutex<Known>,
     failed: Mutex<Option<Arc<Mutex<FailedResubscribeHandler>>>>,
     timeout: Mutex<Duration>,
+}
+
+impl fmt::Debug for MemorySubscriptionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sub_ids = self.sub_ids();
+        write!(f, "MemorySubscriptionManager({sub_ids:?})")
+    }
 }
 
 #[derive(Default)]
