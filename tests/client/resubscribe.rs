@@ -294,6 +294,32 @@ fn m6_paused_subscriptions_come_back_paused_and_groups_resume_together() {
 }
 
 #[test]
+fn m6_ranges_that_were_resumed_together_keep_their_ends() {
+    let client = Client::new("pace-of-ranges");
+    let marks = Arc::new(Marks::default());
+    client.set_bookmark_store(marks.clone()).unwrap();
+    let mut setting = setting_of(client);
+    for (sub_id, bookmark) in [("a", "1|7|"), ("b", "1|4|")] {
+        let range = subscribe(sub_id).set_bookmark("[1|1|:1|9|]");
+        let _messages = setting.place(range);
+        marks.log(sub_id, bookmark).unwrap();
+        marks.discard(sub_id, 1).unwrap();
+    }
+    setting.execute(subscribe("a,b").set_options("pause"));
+    setting.execute(subscribe("a,b").set_options("resume"));
+    let entered = setting.reconnect(3);
+    let seen = entered
+        .iter()
+        .map(|frame| (field(frame, "o"), field(frame, "bm")));
+    let expected = [
+        ("pause", "[1|7|:1|9|]"),
+        ("pause", "[1|4|:1|9|]"),
+        ("resume", ""),
+    ];
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn d11_pausing_makes_no_route_and_entering_paused_does() {
     let mut setting = setting("routes");
     let _messages = setting.place(subscribe("a").set_bookmark("0").set_options("pause"));
