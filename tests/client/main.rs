@@ -19,6 +19,7 @@ mod lifetime;
 mod logging_on;
 mod messages;
 mod monitoring;
+mod pace;
 mod publish_stores;
 mod raw;
 mod recovery;
