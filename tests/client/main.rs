@@ -17,6 +17,7 @@ mod heartbeats;
 mod interruptions;
 mod lifetime;
 mod logging_on;
+mod meetings;
 mod messages;
 mod monitoring;
 mod pace;

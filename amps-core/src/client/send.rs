@@ -251,11 +251,17 @@ impl Shared {
     ) -> Result<()> {
         let connection = match wire.connection.upgrade() {
             Some(connection) if connection.is_live() => connection,
-            _ => {
-                let connection = self.connection(&context)?;
-                wire.connection = Arc::downgrade(&connection);
-                connection
-            }
+            _ => match self.connection(&context) {
+                Ok(connection) => {
+                    wire.connection = Arc::downgrade(&connection);
+                    connection
+                }
+                Err(error) => {
+                    // A logon may have been posted meanwhile.
+                    self.unlock(wire);
+                    return Err(error);
+                }
+            },
         };
         let result = if wire.batch.takes(payload.len()) {
             self.collect_frame(&mut wire, &connection, payload, &context, encode)
