@@ -177,7 +177,8 @@ impl<'a> Run<'a> {
         self.report_success().map_err(Failure::Final)?;
         self.recovery.restore()?;
         self.recovery.finish()?;
-        self.succeeded().map_err(Failure::Final)
+        self.succeeded();
+        Ok(())
     }
 
     /// The server for the next attempt, and who logs on there.
@@ -216,7 +217,9 @@ impl<'a> Run<'a> {
     }
 
     /// Lets the delays begin again, unless the last connection was lost as soon as it was made.
-    fn succeeded(&self) -> Result<()> {
+    ///
+    /// The client is recovered, whatever becomes of this.
+    fn succeeded(&self) {
         let is_proven = {
             let mut success = self.reconnect.success.lock();
             let is_proven = success.at.is_none_or(|at| at.elapsed() >= PROVEN);
@@ -226,9 +229,13 @@ impl<'a> Run<'a> {
             };
             is_proven
         };
-        match is_proven {
-            true => self.with_delays(|delays| delays.reset()),
-            false => Ok(()),
+        if !is_proven {
+            return;
+        }
+        match self.with_delays(|delays| delays.reset()) {
+            // The loop of a later loss has them: this success is no news any more.
+            Ok(()) | Err(Error::Disconnected(_)) => {}
+            Err(error) => self.recovery.report(&error),
         }
     }
 

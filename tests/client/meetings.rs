@@ -1,10 +1,10 @@
 //! Where a recovery meets what other threads do at the same time.
 
 use crate::recovery::Server;
-use crate::{PATIENCE, SILENCE, channel, during, eventually, exceptions};
+use crate::{PATIENCE, SILENCE, broker, channel, during, eventually, exceptions};
 use amps::{
     Authenticator, Client, Command, ConnectionInfo, DefaultAuthenticator, DefaultServerChooser,
-    Error, HaClient, MemorySubscriptionManager, Result, ServerChooser,
+    Error, HaClient, MemorySubscriptionManager, ReconnectDelayStrategy, Result, ServerChooser,
 };
 use amps_broker::{Peer, field};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -181,4 +181,26 @@ fn q7_what_was_collected_for_a_logon_that_fails_is_told() {
     assert!(matches!(refused, Err(Error::NotEntitled(_))), "{refused:?}");
     let told = told.recv_timeout(PATIENCE).unwrap();
     assert!(told.contains("1 publish "), "{told}");
+}
+
+#[test]
+fn a_strategy_that_panics_at_its_reset_does_not_make_a_success_an_error() {
+    struct Panics;
+    impl ReconnectDelayStrategy for Panics {
+        fn connect_wait_duration(&mut self, _: &str) -> Result<Duration> {
+            Ok(Duration::ZERO)
+        }
+        fn reset(&mut self) {
+            panic!("a bug");
+        }
+    }
+    let broker = broker();
+    let client = HaClient::new("reset");
+    client.set_server_chooser(DefaultServerChooser::new().add(broker.uri("json")));
+    client.set_reconnect_delay_strategy(Panics);
+    let told = exceptions(&client);
+    client.connect_and_logon().unwrap();
+    assert!(client.is_logged_on());
+    let told = told.recv_timeout(PATIENCE).unwrap();
+    assert!(told.contains("panicked"), "{told}");
 }
