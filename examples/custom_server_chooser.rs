@@ -128,10 +128,8 @@ fn main() -> Outcome {
     assert!(error.contains("all 2 servers failed 3 times"));
 
     // Giving up is not the end: the application may begin again, with a chooser that has not lost
-    // its patience. The listener is told while the loop is still ending; `disconnect` sees to it
-    // that the next one does not meet it.
+    // its patience.
     println!("one of them is back");
-    client.disconnect()?;
     backup.restart_listening()?;
     client.set_server_chooser(Preferred::new([primary.uri("json"), backup.uri("json")]));
     client.connect_and_logon()?;

@@ -1,8 +1,8 @@
 //! A publisher that loses nothing: not when the connection breaks, and not when the process ends.
 //!
 //! `cargo run --example ha_publisher` starts a broker of its own and makes the trouble itself: it
-//! cuts the connection, keeps the client out for a while, and ends the client before the server
-//! has confirmed everything. In the end the server has every message once, in order.
+//! cuts the connection and keeps the client out for a while; then it runs itself as a process that
+//! dies while it publishes. In the end the server has every message once, in order.
 //!
 //! To use servers instead, name them, with spaces between; `orders` should be in their transaction
 //! log:
@@ -16,6 +16,7 @@ use amps::{
 use amps_broker::Broker;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::process::Command as Process;
 use std::time::Duration;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -26,7 +27,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// and the same one each time it runs.
 const NAME: &str = "ha-publisher";
 
+/// How the run that dies does so.
+const DEATH: i32 = 3;
+
 fn main() -> Outcome {
+    if let [_, uris, directory] = &std::env::args().collect::<Vec<_>>()[..] {
+        return die_while_publishing(uris, Path::new(directory));
+    }
     let (broker, uris) = match std::env::var("AMPS_URI") {
         Ok(uris) => (None, uris),
         Err(_) => {
@@ -42,40 +49,47 @@ fn main() -> Outcome {
     println!("first run");
     let client = start(&uris, directory.path())?;
     publish(&client, 1..=100)?;
-
     // The connection breaks, and for a while nobody can connect. The publisher does not notice.
-    go_away(broker.as_ref());
+    if let Some(broker) = &broker {
+        println!("the server goes away");
+        broker.stop_listening();
+        broker.disconnect_client(NAME);
+    }
     publish(&client, 101..=200)?;
     println!(
         "  {} publishes are in the store",
         client.unpersisted_count()
     );
-    come_back(broker.as_ref())?;
-    client.publish_flush_ack(TIMEOUT, AckType::PERSISTED)?;
-    println!("  all of them are persisted");
-    assert_eq!(client.unpersisted_count(), 0);
-
-    // It breaks again, and this time the program ends before it is back.
-    go_away(broker.as_ref());
-    publish(&client, 201..=250)?;
-    let left = stop(client)?;
-    if broker.is_some() {
-        assert_eq!(left, 50);
+    if let Some(broker) = &broker {
+        println!("the server is back");
+        broker.restart_listening()?;
     }
+    assert_eq!(stop(client)?, 0);
 
-    // The next run finds in the file what the server does not have. Nothing but the file's name
-    // has to be the same for that.
-    come_back(broker.as_ref())?;
     println!("second run");
+    let second = Process::new(std::env::current_exe()?)
+        .args([uris.as_ref(), directory.path().as_os_str()])
+        .status()?;
+    assert_eq!(second.code(), Some(DEATH), "it died as it was told to");
+
+    // What the server does not have is in the file, and is sent before anything else.
+    println!("third run");
     let client = start(&uris, directory.path())?;
     publish(&client, 251..=300)?;
-    client.publish_flush_ack(TIMEOUT, AckType::PERSISTED)?;
     assert_eq!(stop(client)?, 0);
 
     match &broker {
         Some(broker) => check(broker),
         None => Ok(()),
     }
+}
+
+/// A run that ends in the middle: nothing is flushed, nothing closed.
+fn die_while_publishing(uris: &str, directory: &Path) -> Outcome {
+    let client = start(uris, directory)?;
+    publish(&client, 201..=250)?;
+    println!("  dies, {} not confirmed", client.unpersisted_count());
+    std::process::exit(DEATH)
 }
 
 /// Opens or makes the files, and connects to the first server that answers.
@@ -114,11 +128,11 @@ fn publish(client: &Client, ids: RangeInclusive<u32>) -> Outcome {
     Ok(())
 }
 
-/// Ends the client in good order: asks the server for its word, but not for ever, and says what is
+/// Ends the client in good order: waits for the server's word, but not for ever, and says what is
 /// left in the file.
 fn stop(client: HaClient) -> Outcome<usize> {
-    match client.publish_flush_ack(Duration::from_millis(500), AckType::PERSISTED) {
-        Ok(()) => {}
+    match client.publish_flush_ack(TIMEOUT, AckType::PERSISTED) {
+        Ok(()) => println!("  everything is persisted"),
         Err(error @ (Error::TimedOut(_) | Error::Disconnected(_))) => println!("  {error}"),
         Err(error) => return Err(error.into()),
     }
@@ -126,23 +140,6 @@ fn stop(client: HaClient) -> Outcome<usize> {
     println!("  {left} publishes stay in the file for the next run");
     client.disconnect()?;
     Ok(left)
-}
-
-/// What an outage looks like.
-fn go_away(broker: Option<&Broker>) {
-    if let Some(broker) = broker {
-        println!("the server goes away");
-        broker.stop_listening();
-        broker.disconnect_client(NAME);
-    }
-}
-
-fn come_back(broker: Option<&Broker>) -> Outcome {
-    if let Some(broker) = broker {
-        println!("the server is back");
-        broker.restart_listening()?;
-    }
-    Ok(())
 }
 
 /// Reads the transaction log from its beginning: every order once, in order.

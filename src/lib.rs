@@ -41,6 +41,7 @@
 //! | send a command with every field it can have | [`Command`] |
 //! | read what comes in | [`Message`], [`MessageStream`] |
 //! | handle failures | [`Error`] |
+//! | stay connected, lose nothing | [`HaClient`], [`PublishStore`], [`BookmarkStore`] |
 //! | connect by TLS | [`TlsConfig`] |
 //! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
@@ -53,7 +54,7 @@
 //!
 //! | level | what |
 //! |---|---|
-//! | `error` | nothing: errors are returned, or go to the exception listener |
+//! | `error` | messages that are lost because a store could not keep them when it was closed; every other error is returned, or goes to the exception listener |
 //! | `warn` | what nobody else is told of, such as an error without an exception listener; a lost connection |
 //! | `info` | connections, logons, disconnects, reconnections, replays |
 //! | `debug` | unsubscribes |
@@ -125,6 +126,9 @@ mod guide_08_delta {}
 #[doc = include_str!("../docs/guide/09-high-availability.md")]
 mod guide_09_high_availability {}
 #[cfg(doctest)]
+#[doc = include_str!("../docs/guide/10-commands.md")]
+mod guide_10_commands {}
+#[cfg(doctest)]
 #[doc = include_str!("../docs/guide/11-utilities.md")]
 mod guide_11_utilities {}
 #[cfg(doctest)]
@@ -136,3 +140,8 @@ mod guide_appendix_a {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 mod migration {}
+
+// Its links are resolved with those of the documentation: what it names exists.
+#[cfg(doc)]
+#[doc = include_str!("../docs/status.md")]
+mod status {}

@@ -12,6 +12,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 type Failure = Box<dyn StdError + Send + Sync>;
 
 /// What a handler may return: nothing, or a `Result` whose error goes to the exception listener.
+///
+/// The error may be any that is `Send + Sync`, such as an error of this crate, a text, or a
+/// `Box<dyn Error + Send + Sync>`; a plain `Box<dyn Error>` is not, because handlers run on another
+/// thread.
 pub trait HandlerOutcome {
     /// The result of the call.
     ///

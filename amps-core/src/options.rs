@@ -325,17 +325,49 @@ mod tests {
 
     #[test]
     fn every_method_writes_its_token() {
-        let options = Options::new()
-            .replace()
-            .max_backlog(0)
-            .rate("1.5X")
-            .bookmark_not_found(BookmarkNotFound::Fail)
-            .select(["-/", "+/id"])
-            .pretty();
-        assert_eq!(
-            options.as_str(),
-            "replace,max_backlog=0,rate=1.5X,bookmark_not_found=fail,select=[-/,+/id],pretty=true"
-        );
+        let fields = ["/a", "/b"];
+        for (options, token) in [
+            (Options::new().oof(), "oof"),
+            (Options::new().replace(), "replace"),
+            (Options::new().pause(), "pause"),
+            (Options::new().resume(), "resume"),
+            (Options::new().timestamp(), "timestamp"),
+            (Options::new().cancel(), "cancel"),
+            (Options::new().expire(), "expire"),
+            (Options::new().live(), "live"),
+            (Options::new().fully_durable(), "fully_durable"),
+            (Options::new().no_empties(), "no_empties"),
+            (Options::new().send_keys(), "send_keys"),
+            (Options::new().no_sowkey(), "no_sowkey"),
+            (Options::new().non_regex_topic(), "non_regex_topic"),
+            (Options::new().bookmark(), "bookmark"),
+            (Options::new().max_backlog(0), "max_backlog=0"),
+            (Options::new().top_n(0), "top_n=0"),
+            (Options::new().skip_n(7), "skip_n=7"),
+            (Options::new().conflation("250ms"), "conflation=250ms"),
+            (Options::new().rate("1.5X"), "rate=1.5X"),
+            (Options::new().rate_max_gap("10s"), "rate_max_gap=10s"),
+            (Options::new().ack_conflation("1s"), "ack_conflation=1s"),
+            (
+                Options::new().conflation_key(fields),
+                "conflation_key=[/a,/b]",
+            ),
+            (Options::new().grouping(fields), "grouping=[/a,/b]"),
+            (Options::new().projection(fields), "projection=[/a,/b]"),
+            (Options::new().select(["-/", "+/id"]), "select=[-/,+/id]"),
+            (Options::new().pretty(), "pretty=true"),
+        ] {
+            assert_eq!(options.as_str(), token);
+        }
+        for (then, token) in [
+            (BookmarkNotFound::Now, "bookmark_not_found=now"),
+            (BookmarkNotFound::Epoch, "bookmark_not_found=epoch"),
+            (BookmarkNotFound::Fail, "bookmark_not_found=fail"),
+        ] {
+            assert_eq!(Options::new().bookmark_not_found(then).as_str(), token);
+        }
+        let several = Options::new().replace().max_backlog(0).rate("1.5X");
+        assert_eq!(several.as_str(), "replace,max_backlog=0,rate=1.5X");
         assert!(Options::new().is_empty());
     }
 

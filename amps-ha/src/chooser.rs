@@ -4,6 +4,13 @@ use amps_core::{Authenticator, ConnectionInfo, DefaultAuthenticator, Error};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A connection that is lost sooner than this after the logon was short-lived.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// So many short-lived connections in a row, and a server is left like one that fails.
+const MOST_SHORT: u32 = 3;
 
 /// Names the server for each connection attempt of an `HaClient`, and hears how it went.
 ///
@@ -36,7 +43,8 @@ pub trait ServerChooser: Send {
 /// Takes the servers of a list in turn, beginning with the first.
 ///
 /// A failed attempt moves on to the next server, and from the last to the first. A connection that
-/// was lost is first tried again where it was. Clones share the list, so one of them can add and
+/// was lost is first tried again where it was; but a server that loses three in a row, each within a
+/// second of its logon, counts as one that fails: it accepts everybody and keeps nobody. Clones share the list, so one of them can add and
 /// remove servers while a client uses the other; the client sees it at its next attempt.
 /// Rules O1 to O3.
 ///
@@ -68,13 +76,26 @@ struct List {
     /// The server of the attempt under way: its authenticator is asked for next, whatever becomes
     /// of the list meanwhile.
     attempted: Option<Server>,
-    /// The attempt succeeded, so the next failure is the loss of a working connection.
-    connected: bool,
+    /// When the attempt succeeded: the next failure is the loss of a working connection.
+    connected: Option<Instant>,
+    /// How many short-lived connections there were in a row.
+    short: u32,
     error: String,
 }
 
 impl List {
+    /// Whether a connection was lost that its server may well give us again.
+    fn is_plain_loss(&mut self, error: &Error) -> bool {
+        let held = self.connected.take().map(|at| at.elapsed());
+        let Some(held) = held.filter(|_| matches!(error, Error::Disconnected(_))) else {
+            return false;
+        };
+        self.short = if held < SHORT { self.short + 1 } else { 0 };
+        self.short < MOST_SHORT
+    }
+
     fn advance(&mut self) {
+        self.short = 0;
         self.current = match self.servers.len() {
             0 => 0,
             count => (self.current + 1) % count,
@@ -161,8 +182,7 @@ impl ServerChooser for DefaultServerChooser {
     fn report_failure(&mut self, error: &Error, _info: &ConnectionInfo) {
         let mut list = self.list.lock();
         list.error = error.to_string();
-        let was_connected = std::mem::take(&mut list.connected);
-        if was_connected && matches!(error, Error::Disconnected(_)) {
+        if list.is_plain_loss(error) {
             return;
         }
         let attempted = list.attempted.as_ref().map(|server| &server.uri);
@@ -175,7 +195,7 @@ impl ServerChooser for DefaultServerChooser {
 
     fn report_success(&mut self, _info: &ConnectionInfo) {
         let mut list = self.list.lock();
-        list.connected = true;
+        list.connected = Some(Instant::now());
         list.error.clear();
     }
 
@@ -243,6 +263,16 @@ mod tests {
         chooser.report_success(&info());
         chooser.report_failure(&lost(), &info());
         assert_eq!(current(&mut chooser), "a");
+    }
+
+    #[test]
+    fn o2_a_server_that_keeps_nobody_is_left() {
+        let mut chooser = DefaultServerChooser::new().add("a").add("b");
+        for expected in ["a", "a", "a", "b", "b", "b", "a"] {
+            assert_eq!(current(&mut chooser), expected);
+            chooser.report_success(&info());
+            chooser.report_failure(&lost(), &info());
+        }
     }
 
     #[test]

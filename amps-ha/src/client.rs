@@ -7,7 +7,8 @@ use crate::reconnect::{Reconnect, Settings};
 use amps_core::{Authenticator, Error, LogonOptions};
 use amps_core::{Client, MemorySubscriptionManager, Result};
 use amps_stores::{
-    FilePublishStore, FileStoreOptions, MemoryBookmarkStore, MemoryPublishStore, MmapBookmarkStore,
+    BookmarkFileOptions, FilePublishStore, FileStoreOptions, MemoryBookmarkStore,
+    MemoryPublishStore, MmapBookmarkStore,
 };
 use std::fmt;
 use std::ops::Deref;
@@ -125,7 +126,8 @@ impl HaClient {
         let name = name.as_ref();
         let options = FileStoreOptions::new().client_name(name);
         let publishes = FilePublishStore::open(publish_path, options)?;
-        let bookmarks = MmapBookmarkStore::open(bookmark_path)?;
+        let options = BookmarkFileOptions::new().set_client_name(name);
+        let bookmarks = MmapBookmarkStore::open_with(bookmark_path, options)?;
         let client = HaClient::new(name);
         client.set_publish_store(Arc::new(publishes))?;
         client.set_bookmark_store(Arc::new(bookmarks))?;

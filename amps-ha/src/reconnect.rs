@@ -22,7 +22,7 @@ pub(crate) struct Reconnect {
     pub(crate) settings: Mutex<Settings>,
     chooser: Lend<Box<dyn ServerChooser>>,
     delays: Lend<Box<dyn ReconnectDelayStrategy>>,
-    success: Mutex<Success>,
+    flapping: Mutex<Flapping>,
 }
 
 /// What the application configures; seen at the next attempt.
@@ -34,12 +34,13 @@ pub(crate) struct Settings {
     pub(crate) reconnect_delay: Duration,
 }
 
-/// The last success, for telling a loss from a server that keeps nobody.
+/// Whether connections are lost as soon as they are made.
 #[derive(Default)]
-struct Success {
-    at: Option<Instant>,
-    /// The delay strategy does not know of it yet.
-    is_unproven: bool,
+struct Flapping {
+    /// When the last connection was made.
+    connected: Option<Instant>,
+    /// It was lost before it had proven itself.
+    is_flapping: bool,
 }
 
 impl Reconnect {
@@ -52,7 +53,7 @@ impl Reconnect {
             settings: Mutex::new(settings),
             chooser: Lend::new(Box::new(chooser)),
             delays: Lend::new(Box::new(delays)),
-            success: Mutex::default(),
+            flapping: Mutex::default(),
         }
     }
 
@@ -64,19 +65,25 @@ impl Reconnect {
         self.delays.replace(Box::new(delays));
     }
 
-    /// Connects for the first time.
+    /// Connects for the first time, or anew after a disconnect or after a loop that gave up.
     pub(crate) fn connect(&self, recovery: Recovery) -> Result<()> {
-        Run::new(self, recovery).until_recovered()
+        let mut run = Run::new(self, recovery);
+        *self.flapping.lock() = Flapping::default();
+        run.with_delays(|delays| delays.reset())?;
+        run.until_recovered()
     }
 }
 
 impl Supervisor for Reconnect {
     fn lost(&self, recovery: Recovery, error: &Error) {
         let mut run = Run::new(self, recovery);
-        if let Err(error) = run.after(error)
-            && !run.is_over()
-        {
-            run.recovery.report(&error);
+        if let Err(error) = run.after(error) {
+            let is_over = run.is_over();
+            let recovery = run.recovery;
+            match is_over {
+                true => drop(recovery),
+                false => recovery.give_up(&error),
+            }
         }
     }
 
@@ -129,7 +136,7 @@ impl<'a> Run<'a> {
         let uri = self.recovery.client().and_then(|client| client.uri());
         self.server = describe(&uri.unwrap_or_default(), &self.name);
         info!("{} reconnects", self.name);
-        self.prove()?;
+        self.note_loss()?;
         self.report_failure(error)?;
         self.until_recovered()
     }
@@ -177,7 +184,12 @@ impl<'a> Run<'a> {
         self.report_success().map_err(Failure::Final)?;
         self.recovery.restore()?;
         self.recovery.finish()?;
-        self.succeeded();
+        // From here on the next loss is another run's, which may have the strategy already.
+        if let Err(error) = self.succeeded()
+            && !matches!(error, Error::Disconnected(_))
+        {
+            self.recovery.report(&error);
+        }
         Ok(())
     }
 
@@ -213,38 +225,32 @@ impl<'a> Run<'a> {
     }
 
     fn report_success(&self) -> Result<()> {
-        self.with_chooser(|chooser| chooser.report_success(&self.server))
+        let client = self.recovery.client();
+        let info = client.map_or_else(|| self.server.clone(), |client| client.connection_info());
+        self.with_chooser(|chooser| chooser.report_success(&info))
     }
 
     /// Lets the delays begin again, unless the last connection was lost as soon as it was made.
-    ///
-    /// The client is recovered, whatever becomes of this.
-    fn succeeded(&self) {
-        let is_proven = {
-            let mut success = self.reconnect.success.lock();
-            let is_proven = success.at.is_none_or(|at| at.elapsed() >= PROVEN);
-            *success = Success {
-                at: Some(Instant::now()),
-                is_unproven: !is_proven,
-            };
-            is_proven
+    fn succeeded(&self) -> Result<()> {
+        let is_flapping = {
+            let mut flapping = self.reconnect.flapping.lock();
+            flapping.connected = Some(Instant::now());
+            flapping.is_flapping
         };
-        if !is_proven {
-            return;
-        }
-        match self.with_delays(|delays| delays.reset()) {
-            // The loop of a later loss has them: this success is no news any more.
-            Ok(()) | Err(Error::Disconnected(_)) => {}
-            Err(error) => self.recovery.report(&error),
+        match is_flapping {
+            true => Ok(()),
+            false => self.with_delays(|delays| delays.reset()),
         }
     }
 
-    /// If the connection held for a while before it was lost, it was a success after all.
-    fn prove(&self) -> Result<()> {
+    /// Notes whether the connection that was lost had proven itself. If it had, the delays begin
+    /// again, if they have not yet.
+    fn note_loss(&self) -> Result<()> {
         let reset = {
-            let mut success = self.reconnect.success.lock();
-            let held = success.at.is_some_and(|at| at.elapsed() >= PROVEN);
-            held && std::mem::take(&mut success.is_unproven)
+            let mut flapping = self.reconnect.flapping.lock();
+            let held = flapping.connected.is_some_and(|at| at.elapsed() >= PROVEN);
+            let was_flapping = std::mem::replace(&mut flapping.is_flapping, !held);
+            held && was_flapping
         };
         match reset {
             true => self.with_delays(|delays| delays.reset()),
@@ -310,16 +316,8 @@ fn rest_of(timeout: Duration, begun: Instant) -> Duration {
     timeout.saturating_sub(begun.elapsed()).max(least)
 }
 
-/// What choosers and logs are told of a server; never a password.
+/// What choosers and logs are told of an attempt, as [`amps_core::Client::connection_info`] tells
+/// it; never a password.
 fn describe(uri: &str, client_name: &str) -> ConnectionInfo {
-    let name = ("client_name", client_name.to_string());
-    match AmpsUri::parse(uri) {
-        Ok(uri) => ConnectionInfo::from_iter([
-            ("uri", uri.to_string()),
-            ("host", uri.host().to_string()),
-            ("port", uri.port().to_string()),
-            name,
-        ]),
-        Err(_) => ConnectionInfo::from_iter([name]),
-    }
+    ConnectionInfo::of_attempt(AmpsUri::parse(uri).ok().as_ref(), client_name)
 }

@@ -27,6 +27,7 @@ fn next(peer: &mut PeerConnection) -> String {
     shown(&peer.expect_frame().unwrap())
 }
 
+/// Trap 61.
 #[test]
 fn q7_a_batch_leaves_when_it_is_full_and_not_before() {
     let broker = broker();

@@ -94,6 +94,7 @@ fn c6_acknowledgements_that_the_application_wants_go_to_both() {
     assert!(marks.told().contains(&"completed reader 1|7|".to_string()));
 }
 
+/// Trap 40.
 #[test]
 fn c9_what_was_discarded_goes_to_the_duplicate_handler_alone() {
     let Setting {

@@ -66,6 +66,7 @@ fn d3_the_id_that_comes_back_is_the_subscriptions_or_the_commands() {
     assert_eq!(nobody(sow.set_command_id("q1")), "q1");
 }
 
+/// Trap 26.
 #[test]
 fn d4_a_refusal_is_mapped_and_leaves_nothing_behind() {
     let broker = broker();
@@ -99,6 +100,7 @@ fn d4_a_refusal_that_was_asked_for_is_delivered_as_well() {
     assert!(matches!(ack.to_result(), Err(Error::BadRegexTopic(_))));
 }
 
+/// Trap 36.
 #[test]
 fn d5_ids_are_filled_in_and_never_overwritten() {
     let (client, mut peer) = with_peer("ids");
@@ -139,6 +141,7 @@ fn d5_a_generated_id_steps_aside_for_one_of_the_application() {
     assert_ne!(theirs.command_id(), "1");
 }
 
+/// Trap 37.
 #[test]
 fn d6_a_command_that_times_out_is_taken_back() {
     let (client, mut peer) = with_peer("timeout");
@@ -158,6 +161,7 @@ fn d6_a_command_that_times_out_is_taken_back() {
     subscribed(&client, &mut peer, command);
 }
 
+/// Trap 33.
 #[test]
 fn d7_without_a_handler_acknowledgements_are_dropped() {
     let (client, mut peer) = with_peer("nobody");
@@ -202,6 +206,7 @@ fn d8_queries_ask_for_batches_of_ten_and_subscriptions_for_none() {
     }
 }
 
+/// Trap 27.
 #[test]
 fn d9_an_id_in_use_is_refused_here_and_nothing_is_sent() {
     let broker = start(Broker::builder().record_frames(true));
@@ -225,6 +230,7 @@ fn d9_an_id_in_use_is_refused_here_and_nothing_is_sent() {
     assert_eq!(sent_by(&broker, "taken").len(), sent + 1);
 }
 
+/// Traps 21 and 49.
 #[test]
 fn d10_a_replacing_stream_takes_over_and_a_refused_one_does_not() {
     let (client, mut peer) = with_peer("replace");

@@ -76,6 +76,7 @@ fn black_hole() -> (socket2::Socket, Vec<socket2::Socket>, String) {
     (listener, waiting, uri)
 }
 
+/// Trap 5.
 #[test]
 fn b2_a_black_holed_address_times_out() {
     let (_listener, _waiting, uri) = black_hole();
@@ -125,6 +126,7 @@ fn b3_the_thread_announces_itself_before_any_message_is_handled() {
     assert_eq!(steps.lock()[2..], ["LoggedOn", "Shutdown", "Disconnected"]);
 }
 
+/// Trap 99.
 #[test]
 fn state_listeners_can_be_removed() {
     let broker = broker();
@@ -145,6 +147,7 @@ fn state_listeners_can_be_removed() {
     assert_eq!(seen.lock().len(), 1);
 }
 
+/// Trap 13.
 #[test]
 fn b15_disconnect_is_safe_to_repeat_and_on_a_client_that_never_connected() {
     let client = Client::new("never");
@@ -239,6 +242,7 @@ fn without_a_connection_every_call_says_so() {
     client.unsubscribe_all().unwrap();
 }
 
+/// Trap 8.
 #[test]
 fn i7_a_late_end_of_an_old_connection_does_not_touch_the_new_one() {
     let broker = broker();

@@ -126,6 +126,7 @@ fn a_posted_frame_that_the_socket_does_not_take_is_finished_without_help() {
     }
 }
 
+/// Trap 1.
 #[test]
 fn i1_a_loss_is_told_once_with_its_reason_and_wakes_everybody() {
     let (client, mut peer) = with_peer("lost");

@@ -72,6 +72,28 @@ fn n3_silence_for_the_idle_period_is_a_loss() {
 }
 
 #[test]
+fn n3_a_server_that_falls_silent_between_logon_and_heartbeat_is_found_out() {
+    let peer = Peer::listen().unwrap();
+    let client = Client::new("abandoned");
+    client.set_heartbeat_with_timeout(SECOND, Duration::from_millis(50));
+    client.connect(peer.uri("json")).unwrap();
+    let mut connection = peer.accept().unwrap();
+    let logon = during(|| client.logon(), || connection.answer_logon().unwrap());
+    assert!(matches!(logon, Err(Error::Disconnected(_))), "{logon:?}");
+    assert!(!client.is_connected());
+}
+
+#[test]
+fn n3_a_server_that_is_silent_when_a_heartbeat_is_asked_for_is_found_out() {
+    let (client, _peer) = with_peer("abandoned");
+    let told = exceptions(&client);
+    client.set_heartbeat_with_timeout(SECOND, Duration::from_millis(50));
+    let told = [(); 2].map(|()| told.recv_timeout(PATIENCE).unwrap());
+    let reason = "no heartbeat: nothing has come for 50ms";
+    assert!(told.iter().any(|told| told.contains(reason)), "{told:?}");
+}
+
+#[test]
 fn n3_any_traffic_counts_as_life() {
     let (client, mut peer) = with_peer("chatty");
     let told = exceptions(&client);

@@ -15,6 +15,7 @@ fn resources() -> (usize, usize) {
     (threads, descriptors)
 }
 
+/// Trap 38.
 #[test]
 fn f1_messages_that_are_kept_do_not_change() {
     let broker = broker();
@@ -149,6 +150,7 @@ fn a_disconnect_in_a_handler_does_not_wait_for_itself() {
 }
 
 /// Runs in a process of its own, because other tests make threads and descriptors, too.
+/// Trap 100.
 #[test]
 fn two_hundred_clients_come_and_go_fifty_times_and_leave_nothing_behind() {
     let inside = std::env::var_os("AMPS_TEST_ALONE").is_some();

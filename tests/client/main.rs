@@ -32,7 +32,9 @@ mod small_stores;
 mod storm;
 mod streams;
 mod supervisor;
+mod surface;
 mod transports;
+mod traps;
 
 use amps::{Client, Command, Error, Message, MessageStream};
 use amps_broker::{Broker, Builder, Peer, PeerConnection};

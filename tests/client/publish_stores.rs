@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+/// Trap 57.
 #[test]
 fn k3_a_publish_carries_its_number_and_asks_for_its_fate() {
     let server = Server::start();
@@ -55,6 +56,7 @@ fn c13_a_persisted_acknowledgement_lets_go_of_everything_up_to_it() {
     crate::eventually("the last is gone", || store.numbers() == [3]);
 }
 
+/// Trap 56.
 #[test]
 fn h1_the_failed_write_handler_gets_the_message_itself_and_the_store_drops_it_alone() {
     let server = Server::start();

@@ -342,6 +342,7 @@ fn a_stream_does_not_wait_for_what_a_command_does_not_offer() {
 }
 
 /// A query that failed half-way kept its stream open.
+/// Trap 26.
 #[test]
 fn a_query_that_fails_after_its_beginning_ends() {
     let (client, mut peer) = with_peer("half-way");

@@ -165,6 +165,7 @@ fn d4_a_subscription_that_is_refused_is_not_tracked() {
     assert!(setting.manager.sub_ids().is_empty());
 }
 
+/// Trap 21.
 #[test]
 fn m5_a_replacement_comes_back_in_place_of_the_first() {
     let mut setting = setting("replaced");
@@ -183,6 +184,7 @@ fn m5_a_replacement_comes_back_in_place_of_the_first() {
     messages.recv_timeout(PATIENCE).unwrap();
 }
 
+/// Trap 31.
 #[test]
 fn i10_what_is_unsubscribed_while_disconnected_does_not_come_back() {
     let mut setting = setting("offline");

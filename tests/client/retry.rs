@@ -84,6 +84,7 @@ fn i4_with_nobody_to_recover_the_client_it_ends() {
     assert!(matches!(client.subscribe("t"), Err(Error::Disconnected(_))));
 }
 
+/// Trap 32.
 #[test]
 fn i9_an_interrupted_subscription_is_entered_once() {
     let server = Server::start();

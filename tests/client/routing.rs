@@ -117,6 +117,7 @@ fn c4_without_a_list_the_query_the_subscription_and_the_command_id_are_tried() {
     assert_eq!(data(&stream.next().unwrap()), "2");
 }
 
+/// Trap 45.
 #[test]
 fn ids_with_escapes_are_routed_by_what_they_mean() {
     let (client, mut peer) = with_peer("escaped");
@@ -128,6 +129,7 @@ fn ids_with_escapes_are_routed_by_what_they_mean() {
     assert_eq!((message.topic(), message.sub_id()), ("t1", "a\"b"));
 }
 
+/// Trap 35.
 #[test]
 fn c5_each_waiting_thread_gets_its_own_acknowledgement() {
     let broker = broker();

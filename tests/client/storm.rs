@@ -105,6 +105,7 @@ fn storm(name: &str, length: Duration) {
     client.disconnect().unwrap();
 }
 
+/// Trap 29.
 #[test]
 fn threads_that_do_everything_survive_a_connection_that_comes_and_goes() {
     storm("squall", Duration::from_secs(3));

@@ -64,6 +64,7 @@ fn e4_a_query_ends_with_its_group_also_when_it_is_empty() {
     assert_eq!(commands, [CommandType::GroupBegin, CommandType::GroupEnd]);
 }
 
+/// Trap 25.
 #[test]
 fn e4_an_empty_query_of_a_server_without_group_markers_ends_as_well() {
     let (client, mut peer) = with_peer("bare");
@@ -119,6 +120,7 @@ fn e5_an_ended_stream_stays_ended_after_a_new_connection() {
     assert!(stream.next().is_none());
 }
 
+/// Trap 46.
 #[test]
 fn e6_closing_unsubscribes_once() {
     let (client, mut peer) = with_peer("closing");
@@ -193,6 +195,7 @@ fn trap_46_closing_wakes_a_reader_that_waits() {
     assert!(broker.wait_until(PATIENCE, gone));
 }
 
+/// Trap 23.
 #[test]
 fn e9_what_comes_with_or_before_the_acknowledgement_is_kept() {
     let (client, mut peer) = with_peer("early");
@@ -311,6 +314,7 @@ fn e2_a_full_stream_blocks_the_receive_thread_until_a_message_is_taken() {
     assert_eq!(rest.collect::<Vec<_>>(), ["1", "2", "3"]);
 }
 
+/// Trap 48.
 #[test]
 fn e2_closing_dropping_and_disconnecting_release_a_blocked_receive_thread() {
     let (client, mut peer, markers) = with_markers("released");
@@ -377,6 +381,7 @@ fn e2_one_thread_may_read_two_limited_streams_in_turn() {
     assert_eq!(read.collect::<Vec<_>>(), ["1", "2", "3", "4", "5"]);
 }
 
+/// Trap 48.
 #[test]
 fn e2_a_slow_reader_never_sees_more_than_the_limit() {
     let broker = broker();
@@ -398,6 +403,7 @@ fn e2_a_slow_reader_never_sees_more_than_the_limit() {
     });
 }
 
+/// Trap 50.
 #[test]
 fn e7_conflation_replaces_an_unread_message_in_its_place() {
     let (client, mut peer, markers) = with_markers("conflated");

@@ -146,6 +146,7 @@ fn j4_disconnect_through_a_plain_handle_stops_the_loop_in_a_logon() {
     .unwrap();
 }
 
+/// Trap 2.
 #[test]
 fn j4_a_disconnect_between_two_attempts_leaves_no_connection() {
     for _ in 0..20 {

@@ -20,6 +20,7 @@ mod unix {
         Broker::builder().unix_socket(path).start().unwrap()
     }
 
+    /// Trap 17.
     #[test]
     fn q4_the_same_protocol_over_a_unix_socket() {
         let directory = tempfile::tempdir().unwrap();

@@ -6,10 +6,26 @@
     reason = "tests fail by panicking"
 )]
 
+mod again;
+#[cfg(target_os = "linux")]
+mod alone;
+#[cfg(target_os = "linux")]
+#[path = "../spark/built.rs"]
+mod built;
 mod connecting;
 mod disconnecting;
+mod failover;
+mod file_backed;
+mod hard_servers;
+#[cfg(target_os = "linux")]
+mod leaks;
 mod reconnecting;
+mod recovery_time;
+#[cfg(target_os = "linux")]
+mod restart;
 mod scripted;
+mod stalled;
+mod within;
 
 use amps::{Client, Command, DefaultServerChooser, Error, HaClient, Message};
 use amps_broker::{Broker, Peer};
@@ -73,7 +89,7 @@ fn exceptions(client: &Client) -> mpsc::Receiver<String> {
 }
 
 /// Waits until a condition holds that nobody announces.
-fn eventually(what: &str, condition: impl Fn() -> bool) {
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "never happened: {what}");

@@ -2,7 +2,10 @@
 
 use crate::scripted::{Delays, Record, Servers};
 use crate::{PATIENCE, broker, client_of, connected, eventually, exceptions, payloads, uri};
-use amps::{Command, Error, HaClient};
+use amps::{Command, ConnectionState, Error, HaClient, Message};
+use amps_broker::{Peer, field};
+use parking_lot::Mutex;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,7 +90,7 @@ fn o2_a_lost_connection_is_reported_and_the_same_server_tried_first() {
     let states = record.clone();
     client.add_connection_state_listener(move |state| states.note(format!("{state:?}")));
     client.connect_and_logon().unwrap();
-    for times in 2..5 {
+    for times in 2..4 {
         first.disconnect_client("loyal");
         eventually("it is back", || record.count("Resubscribed") == times);
     }
@@ -97,6 +100,7 @@ fn o2_a_lost_connection_is_reported_and_the_same_server_tried_first() {
     assert!(second.wait_for_client("loyal", PATIENCE));
 }
 
+/// Trap 4.
 #[test]
 fn j2_when_the_chooser_gives_up_the_exception_listener_hears_of_it() {
     let broker = broker();
@@ -151,4 +155,52 @@ fn a_server_that_keeps_nobody_is_not_stormed() {
     });
     // If no connection lived for a second, the strategy goes on where it was.
     assert!(record.count("reset") == 0 || begun.elapsed() > Duration::from_secs(1));
+}
+
+#[test]
+fn m2_a_loss_that_listeners_are_still_told_of_does_not_stand_in_the_way_of_resubscribing() {
+    let peer = Peer::listen().unwrap();
+    let client = client_of("interrupted", [peer.uri("json")]);
+    let record = Record::default();
+    client.set_server_chooser(Servers::new(&record, [(); 3].map(|()| peer.uri("json"))));
+    let told = record.clone();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let created = threads.clone();
+    client.set_thread_created_callback(move || created.lock().push(thread::current().id()));
+    client.add_connection_state_listener(move |state| {
+        told.note(format!("{state:?}"));
+        let is_second = threads.lock().get(1) == Some(&thread::current().id());
+        if is_second && state == ConnectionState::Disconnected {
+            let _ = released.lock().recv_timeout(PATIENCE);
+        }
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            client.connect_and_logon().unwrap();
+            for id in ["a", "b"] {
+                let command = Command::new("subscribe").set_topic("t").set_sub_id(id);
+                client.execute_async(command, |_: &Message| ()).unwrap();
+            }
+        });
+        let mut first = peer.accept_logon().unwrap();
+        first.acknowledge("processed").unwrap();
+        first.acknowledge("processed").unwrap();
+        first.close();
+        // The first of two subscriptions is there again when the connection is lost once more.
+        let mut second = peer.accept_logon().unwrap();
+        second.acknowledge("processed").unwrap();
+        second.expect_frame().unwrap();
+        second.close();
+        let mut third = peer.accept_logon().unwrap();
+        for id in ["a", "b"] {
+            let frame = third.acknowledge("processed").unwrap();
+            assert_eq!(field(&frame, "sub_id"), id, "{frame}");
+        }
+        release.send(()).unwrap();
+        eventually("it is back", || record.count("Resubscribed") == 2);
+        assert_eq!(record.count("failure"), 2, "{:?}", record.take());
+        drop(third);
+    });
 }

@@ -106,6 +106,7 @@ proptest! {
         }
     }
 
+    /// Trap 41.
     #[test]
     fn arbitrary_bytes_never_panic_the_frame_reader(
         bytes in vec(any::<u8>(), 0..2000),
@@ -125,6 +126,7 @@ proptest! {
         }
     }
 
+    /// Trap 45.
     #[test]
     fn any_text_survives_the_way_over_the_wire(
         topic in any::<String>(),

@@ -46,6 +46,7 @@ fn received(send: impl FnOnce(&mut PeerConnection, &[u8])) -> Vec<String> {
     stream.by_ref().map(shown).collect()
 }
 
+/// Trap 41.
 #[test]
 fn a_stream_split_at_every_byte_gives_the_same_messages() {
     let whole = received(|peer, bytes| peer.send_bytes(bytes).unwrap());

@@ -43,6 +43,7 @@ fn g6_a_message_is_acknowledged_when_its_handler_has_returned() {
     assert!(broker.wait_for_queue_depth("jobs", 0, PATIENCE));
 }
 
+/// Trap 54.
 #[test]
 fn g6_a_handler_that_fails_or_panics_returns_its_message_at_once() {
     let (client, mut peer) = with_peer("failing");

@@ -9,6 +9,7 @@ use amps_broker::{Broker, QueueConfig, field};
 use std::thread;
 use std::time::Duration;
 
+/// Trap 54.
 #[test]
 fn g1_an_acknowledgement_is_a_delete_by_bookmark_that_asks_for_nothing() {
     let broker = broker();

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod built;
 #[cfg(target_os = "linux")]
 #[allow(dead_code, reason = "used by the tests of TLS")]
 #[path = "../tls/certificates.rs"]

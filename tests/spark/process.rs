@@ -1,14 +1,14 @@
 //! Running spark as a process.
 
 use crate::PATIENCE;
-use std::fs;
+use crate::built::Program;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// What a run has left behind.
 #[derive(Debug)]
@@ -160,81 +160,24 @@ pub(crate) fn within_patience(child: &Mutex<Child>) -> ExitStatus {
     }
 }
 
-/// The built example. `cargo test` builds it; `cargo test --test spark` does not, so then it is
-/// built here.
+/// The built example.
 pub(crate) fn binary() -> &'static Path {
     // Also what went wrong is found out only once.
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let binary = BINARY.get_or_init(|| {
-        // target/PROFILE/deps/spark-HASH
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let name = format!("spark{}", std::env::consts::EXE_SUFFIX);
-        let binary = profile.join("examples").join(name);
-        let built = fs::metadata(&binary).and_then(|metadata| metadata.modified());
-        if built.is_err() || built.is_ok_and(|built| built < newest_source()) {
-            build(profile)?;
-        }
-        binary.exists().then(|| binary.clone()).ok_or_else(|| {
-            format!(
-                "{} is missing: run `cargo build --example spark` with the flags of the test",
-                binary.display()
-            )
-        })
-    });
-    match binary {
+    let spark = Program {
+        file: "examples/spark",
+        build: &["--example", "spark"],
+        sources: &[
+            "examples/spark",
+            "src",
+            "amps-core/src",
+            "amps-stores/src",
+            "amps-ha/src",
+            "amps-codecs/src",
+        ],
+    };
+    match BINARY.get_or_init(|| spark.path()) {
         Ok(binary) => binary,
         Err(error) => panic!("{error}"),
     }
-}
-
-fn build(profile: &Path) -> Result<(), String> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["build", "--quiet", "--example", "spark", "--target-dir"])
-        .arg(profile.parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    match profile.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => {}
-        Some(name) => {
-            cargo.args(["--profile", name]);
-        }
-    }
-    let output = cargo.output().map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "the example spark does not build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
-}
-
-/// When anything that the example is made of was changed last.
-fn newest_source() -> SystemTime {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = [
-        "examples/spark",
-        "src",
-        "amps-core/src",
-        "amps-stores/src",
-        "amps-ha/src",
-        "amps-codecs/src",
-    ];
-    let newest = folders.map(|folder| newest_in(&root.join(folder)));
-    newest.into_iter().max().unwrap()
-}
-
-fn newest_in(folder: &Path) -> SystemTime {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries
-        .map(|entry| {
-            let metadata = entry.metadata().unwrap();
-            match metadata.is_dir() {
-                true => newest_in(&entry.path()),
-                false => metadata.modified().unwrap(),
-            }
-        })
-        .max()
-        .unwrap_or(SystemTime::UNIX_EPOCH)
 }

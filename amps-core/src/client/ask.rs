@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::outbox::Turn;
-use super::pending::Outcome;
+use super::pending::{Outcome, Wait};
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;
@@ -64,6 +64,17 @@ impl Shared {
         question: &Question<'_>,
         context: impl Fn() -> ErrorContext,
     ) -> Result<Message> {
+        let deadline = question.patience.deadline;
+        self.ask_and(question, context, |wait| wait.wait(deadline))
+    }
+
+    /// As [`Shared::ask`], with another way to wait.
+    pub(crate) fn ask_and(
+        self: &Arc<Self>,
+        question: &Question<'_>,
+        context: impl Fn() -> ErrorContext,
+        wait_for: impl FnOnce(&Wait<'_>) -> Outcome,
+    ) -> Result<Message> {
         let Question {
             connection,
             command,
@@ -86,7 +97,7 @@ impl Shared {
             .finish(command.data());
         self.post(connection, &frame, Turn::AfterBatch);
         let waiting = self.waits.for_ack();
-        let outcome = wait.wait(patience.deadline);
+        let outcome = wait_for(&wait);
         drop(waiting);
         match outcome {
             Outcome::Acknowledged(ack) => Ok(ack),

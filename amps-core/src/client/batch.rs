@@ -5,9 +5,10 @@
 
 use super::Client;
 use super::connection::Connection;
-use super::send::{KEPT_BUFFER, Wire};
+use super::send::KEPT_BUFFER;
 use super::shared::Shared;
 use super::timer::Task;
+use super::wire::Wire;
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::ErrorContext;

@@ -41,6 +41,9 @@ pub(crate) struct Connection {
     flusher_woken: Condvar,
     /// After how many nanoseconds of silence the connection counts as lost; 0: never.
     idle_limit: AtomicU64,
+    /// The receive thread minds that limit.
+    minds_idle_limit: AtomicBool,
+    is_silent: AtomicBool,
     /// Until when a deliberate disconnect lets the receive thread wait for the server's end.
     drain_until: Mutex<Option<Instant>>,
     was_cut: AtomicBool,
@@ -103,6 +106,8 @@ impl Connection {
             flusher: Mutex::default(),
             flusher_woken: Condvar::new(),
             idle_limit: AtomicU64::new(0),
+            minds_idle_limit: AtomicBool::new(true),
+            is_silent: AtomicBool::new(false),
             drain_until: Mutex::new(None),
             was_cut: AtomicBool::new(false),
             ended_cleanly: AtomicBool::new(false),
@@ -143,6 +148,30 @@ impl Connection {
     pub(crate) fn set_idle_limit(&self, limit: Duration) {
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         self.idle_limit.store(nanos, Ordering::Release);
+        // After it: whoever sees this reads that.
+        self.minds_idle_limit.store(false, Ordering::Release);
+    }
+
+    /// Counts as lost, because nothing has come for as long as the limit says; wakes the receive
+    /// thread, which does the rest.
+    pub(crate) fn end_silent(&self) {
+        self.is_silent.store(true, Ordering::Release);
+        self.transport.shutdown();
+    }
+
+    /// Whether it was ended because nothing came.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Acquire)
+    }
+
+    /// Notes that the receive thread minds the limit that it has just read.
+    pub(crate) fn mind_idle_limit(&self) {
+        self.minds_idle_limit.store(true, Ordering::Release);
+    }
+
+    /// Whether the receive thread minds the limit; if not, nothing has come since it was set.
+    pub(crate) fn minds_idle_limit(&self) -> bool {
+        self.minds_idle_limit.load(Ordering::Acquire)
     }
 
     /// After how much silence the connection counts as lost.
@@ -209,6 +238,16 @@ impl Connection {
         })?;
         self.threads.lock().handles.push(handle);
         Ok(())
+    }
+
+    /// True on a thread of this connection.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        let here = thread::current().id();
+        let threads = self.threads.lock();
+        threads
+            .handles
+            .iter()
+            .any(|handle| handle.thread().id() == here)
     }
 
     /// Waits until the threads of this connection have ended; false if `deadline` came first.

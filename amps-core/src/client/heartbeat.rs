@@ -8,6 +8,7 @@
 use super::ask::{Patience, Question};
 use super::connection::Connection;
 use super::outbox::Turn;
+use super::pending::{Outcome, Wait};
 use super::receiving::DEFAULT_TIMEOUT;
 use super::shared::Shared;
 use super::{Client, ConnectionState};
@@ -17,7 +18,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What was agreed on with the server, or will be at the next logon.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +80,9 @@ impl Shared {
                 self.announce();
             }
             Err(error) => {
-                connection.set_idle_limit(Duration::ZERO);
+                if connection.is_live() && !connection.is_silent() {
+                    connection.set_idle_limit(Duration::ZERO);
+                }
                 self.callbacks.report(&error);
             }
         }
@@ -109,7 +112,8 @@ impl Shared {
             awaited: AckType::PROCESSED,
             patience: Patience::of(DEFAULT_TIMEOUT),
         };
-        let ack = self.ask(&question, context)?;
+        let deadline = question.patience.deadline();
+        let ack = self.ask_and(&question, context, |wait| watch(connection, wait, deadline))?;
         match ack.to_result() {
             Ok(()) => Ok(()),
             Err(_) => Err(Error::refused(ack.reason(), context())),
@@ -123,5 +127,24 @@ impl Shared {
         frame.text(Field::Options, b"beat");
         frame.finish(b"");
         self.post(connection, &bytes, Turn::AtOnce);
+    }
+}
+
+/// Waits for the answer to the first heartbeat of a connection.
+///
+/// A read that is under way when the limit is set does not know of it: only what comes makes the
+/// receive thread mind it. Until then this wait stands in for the receive thread, or a server that
+/// falls silent just after the logon would never be found out.
+fn watch(connection: &Connection, wait: &Wait<'_>, deadline: Option<Instant>) -> Outcome {
+    let limit = connection.idle_limit().unwrap_or_default();
+    let silent_at = Instant::now().checked_add(limit);
+    let first = [silent_at, deadline].into_iter().flatten().min();
+    match wait.wait(first) {
+        Outcome::TimedOut if !connection.minds_idle_limit() => {
+            connection.end_silent();
+            Outcome::Disconnected
+        }
+        Outcome::TimedOut => wait.wait(deadline),
+        outcome => outcome,
     }
 }

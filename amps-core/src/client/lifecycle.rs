@@ -3,9 +3,9 @@
 use super::batch::lost_publishes;
 use super::callbacks::ConnectionState;
 use super::connection::{Connection, Phase, receiving};
-use super::send::News;
 use super::shared::{Shared, State};
 use super::supervise::{Recovery, Supervisor};
+use super::wire::News;
 use super::{Client, receive};
 use crate::error::{Error, ErrorContext, Result};
 use crate::handler::{drop_guarded, guarded};
@@ -142,17 +142,32 @@ impl Shared {
     /// `Disconnected` if the server did not confirm the end in time. The client is disconnected
     /// all the same.
     pub(crate) fn disconnect(self: &Arc<Self>) -> Result<()> {
-        let dialing = {
+        let (dialing, lost) = {
             let mut state = self.state.lock();
-            state.recovery = None;
+            let was_recovering = state.recovery.take().is_some();
+            if was_recovering && state.connection.is_none() {
+                state.tell(ConnectionState::Shutdown);
+                state.tell(ConnectionState::Disconnected);
+            }
             state.drivers.cancel();
-            state.dialing.take()
+            (state.dialing.take(), state.lost.upgrade())
         };
         // A dial under way is cancelled by dropping its guard, commands that wait for a recovery
         // find that there is none.
         drop(dialing);
         self.gate.notify_all();
+        let result = self.end_connection();
+        if let Some(lost) = lost.filter(|lost| !lost.is_own_thread()) {
+            // The thread that was making the loss good, or is still in a disconnect handler.
+            lost.wait_for_threads(Instant::now() + LONGEST_DRAIN);
+        }
+        result
+    }
+
+    /// Ends the connection in use, or waits for the end of the one that is being closed.
+    fn end_connection(self: &Arc<Self>) -> Result<()> {
         let Some(connection) = self.take_connection(None, Phase::Closing, |_| {}) else {
+            self.announce();
             self.forget_subscriptions();
             self.persisted.notify();
             let closing = self.state.lock().closing.upgrade();
@@ -237,6 +252,7 @@ impl Shared {
         let mut recovery = None;
         let mut is_left_to_another = false;
         let taken = self.take_connection(Some(connection.number), Phase::Lost, |state| {
+            state.lost = Arc::downgrade(connection);
             // From here on waiting commands find somebody who makes the loss good.
             driving = Some(self.drive_in(state));
             // A loop that is under way has lost an attempt, and makes the next one.
@@ -256,7 +272,7 @@ impl Shared {
         self.go_offline();
         self.pending.disconnect(connection.number);
         self.announce();
-        self.end_routes(connection);
+        self.end_routes(connection.number);
         self.callbacks.report(&error);
         self.lose_batch(connection);
         match (supervisor, recovery, driving.take()) {
@@ -300,11 +316,12 @@ impl Shared {
     /// Wakes every waiting caller and ends every stream.
     pub(crate) fn end_all(&self, connection: &Connection) {
         self.pending.disconnect(connection.number);
-        self.end_routes(connection);
+        self.end_routes(connection.number);
     }
 
-    fn end_routes(&self, connection: &Connection) {
-        for route in self.routes.disconnect(connection.number) {
+    /// Ends what came over this connection and earlier ones.
+    pub(crate) fn end_routes(&self, connection: u64) {
+        for route in self.routes.disconnect(connection) {
             route.end_by_loss();
             drop_guarded(route);
         }

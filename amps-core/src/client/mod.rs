@@ -39,6 +39,7 @@ pub(crate) mod supervise;
 mod timer;
 mod under_lock;
 mod unsubscribe;
+mod wire;
 
 pub use bookmarks::BookmarkSubscribe;
 pub use callbacks::{ConnectionState, ListenerId};
@@ -278,12 +279,12 @@ impl Client {
     /// Every waiting call ends with [`Error::Disconnected`], every stream after the messages that
     /// are queued in it. Returns when the receive thread has ended, or, if a handler is still
     /// running, after 2 s at the latest. No disconnect handler is called, also not if the
-    /// connection was about to be lost. Settings and callbacks stay, and so does what is in the publish store; subscriptions do not, also not in the
-    /// subscription manager.
+    /// connection was about to be lost. Settings and callbacks stay, and so does what is in the
+    /// publish store; subscriptions do not, also not in the subscription manager.
     ///
     /// Disconnecting a client that is not connected does nothing, except that it waits for a
-    /// disconnect that another thread has begun. May be called from any thread and cancels a
-    /// `connect` in progress. In a handler it returns before the end: its thread goes on closing
+    /// disconnect that another thread has begun, and, for a second at most, for the thread that is
+    /// making a loss good. May be called from any thread and cancels a `connect` in progress. In a handler it returns before the end: its thread goes on closing
     /// when the handler has returned. Rules B15, B16.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
 use super::connection::{Connection, Phase, set_receiving};
+use super::receiving::DEFAULT_TIMEOUT;
 use super::routes::{LastRoute, Route, RouteKind, Sink};
 use super::shared::Shared;
 use crate::ack::AckType;
@@ -62,7 +63,8 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
-        if connection.idle_limit() != idle_limit {
+        if !connection.minds_idle_limit() {
+            connection.mind_idle_limit();
             idle_limit = connection.idle_limit();
             if let Err(error) = connection.transport.set_timeouts(idle_limit) {
                 warn!("no heartbeat check, the socket takes no timeout: {error}");
@@ -80,11 +82,11 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
                 if let Some(limit) = idle_limit {
-                    let reason = format!("no heartbeat: nothing has come for {limit:?}");
-                    return context().with_reason(reason).Disconnected();
+                    return no_heartbeat(connection, limit);
                 }
                 continue;
             }
+            Err(_) if connection.is_silent() => return end_of_stream(connection, &frames),
             Err(error) => {
                 let cause = connection.take_write_failure().unwrap_or(error);
                 return context()
@@ -108,7 +110,17 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
+fn no_heartbeat(connection: &Connection, limit: Duration) -> Error {
+    ErrorContext::new("receive from", connection.uri.to_string())
+        .with_reason(format!("no heartbeat: nothing has come for {limit:?}"))
+        .Disconnected()
+}
+
 fn end_of_stream(connection: &Connection, frames: &FrameBuffer) -> Error {
+    if connection.is_silent() {
+        let limit = connection.idle_limit().unwrap_or_default();
+        return no_heartbeat(connection, limit.min(DEFAULT_TIMEOUT));
+    }
     let context = ErrorContext::new("receive from", connection.uri.to_string());
     if let Some(failure) = connection.take_write_failure() {
         let reason = format!("writing failed: {failure}");

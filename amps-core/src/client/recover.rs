@@ -48,6 +48,9 @@ impl Shared {
         ack: &Message,
     ) -> Result<()> {
         self.restores(connection);
+        // The thread of a connection that was lost just now may not have come to it yet, and its
+        // routes would stand in the way of subscriptions that are entered again.
+        self.end_routes(connection.number - 1);
         let version = VersionInfo::parse(ack.version());
         let (bookmarks, manager, has_publish_store) = {
             let stores = self.stores.lock();
@@ -73,6 +76,9 @@ impl Shared {
         self.take_step(connection, ConnectionState::LoggedOn, Some(session))?;
         info!("{} logged on to a server of version {version}", self.name());
         self.agree_on_heartbeat(connection);
+        if connection.is_silent() {
+            return Err(self.lost_meanwhile());
+        }
         if has_publish_store {
             self.replay(connection)?;
             self.take_step(connection, ConnectionState::PublishReplayed, None)?;

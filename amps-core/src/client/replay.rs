@@ -1,10 +1,10 @@
 //! After a logon: agreeing on the numbers with the server, and sending again what it does not have.
 
 use super::connection::Connection;
-use super::send::Wire;
 use super::shared::Shared;
 use super::stored::{Standing, encode_header};
 use super::under_lock::under_send_lock;
+use super::wire::Wire;
 use crate::error::{Error, ErrorContext, Result};
 use crate::store::PublishStore;
 use log::{info, warn};

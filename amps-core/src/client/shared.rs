@@ -13,11 +13,11 @@ use super::pending::Pending;
 use super::recover::Deferred;
 use super::retry::Retries;
 use super::routes::{Route, RouteKind, Routes};
-use super::send::Wire;
 use super::stats::Traffic;
 use super::stores::Stores;
 use super::supervise::Supervisor;
 use super::timer::Timer;
+use super::wire::Wire;
 use crate::CommandType;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
@@ -90,6 +90,9 @@ pub(crate) struct State {
     /// Some thread is telling them.
     announcing: bool,
     pub(crate) session: Option<Session>,
+    /// The connection that was lost last: its thread may be making the loss good, and `disconnect`
+    /// waits for its end.
+    pub(crate) lost: Weak<Connection>,
     /// Who is making a lost connection good.
     pub(crate) drivers: Drivers,
     /// The recovery that a supervisor has under way, by its number.

@@ -5,9 +5,9 @@
 //! has caught up, and what is written afterwards is in the order of the numbers (rules K2, K6).
 
 use super::connection::Connection;
-use super::send::Wire;
 use super::shared::Shared;
 use super::under_lock::under_send_lock;
+use super::wire::Wire;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter, MAX_FRAME};
 use crate::store::OutgoingCommand;

@@ -12,6 +12,7 @@ use super::logon::LogonOptions;
 use super::shared::{Shared, State};
 use crate::error::{Error, ErrorContext, Result};
 use crate::message::Message;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,12 @@ pub struct Recovery {
     connection: Option<Arc<Connection>>,
     /// What the server answered to the logon.
     accepted: Option<Message>,
+}
+
+impl fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recovery({} of {})", self.number, self.shared.name())
+    }
 }
 
 /// For supervisors.
@@ -154,6 +161,14 @@ impl Recovery {
                 None => self.shared.gate.wait(&mut state),
             }
         }
+    }
+
+    /// Ends the recovery without success, and tells the exception listener why: in this order, so
+    /// that whoever reacts to it finds a client that can be connected again.
+    pub fn give_up(self, error: &Error) {
+        let shared = self.shared.clone();
+        drop(self);
+        shared.callbacks.report(error);
     }
 
     /// Tells the exception listener of an error that no caller can be told of.

@@ -4,6 +4,7 @@
 
 use super::header::Header;
 use super::scan::{ParseError, Span};
+use std::fmt;
 
 /// One record: its header on top of the outer one, and where its payload is.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,12 @@ pub struct Records<'a> {
     frame: &'a [u8],
     outer: Header,
     at: usize,
+}
+
+impl fmt::Debug for Records<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Records(at {} of {} bytes)", self.at, self.frame.len())
+    }
 }
 
 impl<'a> Records<'a> {

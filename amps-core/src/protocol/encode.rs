@@ -3,6 +3,7 @@
 use super::field::Field;
 use super::frame::PREFIX;
 use crate::command_type::CommandType;
+use std::fmt;
 
 /// Writes one frame at the end of a buffer: length, header, payload.
 ///
@@ -19,6 +20,12 @@ use crate::command_type::CommandType;
 pub struct FrameWriter<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
+}
+
+impl fmt::Debug for FrameWriter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FrameWriter({} bytes)", self.out.len() - self.start)
+    }
 }
 
 impl<'a> FrameWriter<'a> {
@@ -92,6 +99,7 @@ impl<'a> FrameWriter<'a> {
 }
 
 /// Writes the records of a `sow` frame.
+#[derive(Debug)]
 pub struct BatchWriter<'a> {
     frame: FrameWriter<'a>,
 }

@@ -1,6 +1,7 @@
 //! Walking the fields of a header without understanding them.
 
 use super::field::Field;
+use std::fmt;
 
 /// Why a frame could not be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +102,12 @@ pub struct Scanner<'a> {
     state: ScanState,
     /// True once a value with an escape or a byte above 0x7F was seen.
     pub special: bool,
+}
+
+impl fmt::Debug for Scanner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scanner(at {} of {} bytes)", self.at, self.frame.len())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -114,6 +114,7 @@ pub fn option_items(list: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    /// Trap 43.
     #[test]
     fn numbers_beyond_64_bits_are_absent_and_never_wrap() {
         assert_eq!(parse_u64(b"18446744073709551615"), Some(u64::MAX));

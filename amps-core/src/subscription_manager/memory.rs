@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::handler::guarded;
 use crate::protocol::option_items;
 use parking_lot::Mutex;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use std::time::Duration;
 ///
 /// Each is entered again with the ids, the handler and the acknowledgements it had, without
 /// `replace`, under a new command id. With a bookmark store, bookmark subscriptions go on where the
-/// store left off; others start at the reconnection. Paused ones are entered paused; those that
+/// store left off; without one they start again where they first did. Others start at the
+/// reconnection. Paused ones are entered paused; those that
 /// were resumed together are entered paused, at the lowest bookmark of each publisher, and resumed
 /// together again. A subscription that is unsubscribed while all this goes on does not come back.
 /// Rules M1 to M10.
@@ -25,6 +27,13 @@ pub struct MemorySubscriptionManager {
     known: Mutex<Known>,
     failed: Mutex<Option<Arc<Mutex<FailedResubscribeHandler>>>>,
     timeout: Mutex<Duration>,
+}
+
+impl fmt::Debug for MemorySubscriptionManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sub_ids = self.sub_ids();
+        write!(f, "MemorySubscriptionManager({sub_ids:?})")
+    }
 }
 
 #[derive(Default)]

@@ -113,6 +113,7 @@ fn a5_the_address_of_a_unix_uri_is_ignored_and_its_path_required() {
     }
 }
 
+/// Trap 18.
 #[test]
 fn a6_unknown_options_and_bad_values_are_refused() {
     for option in [

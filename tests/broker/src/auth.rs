@@ -1,5 +1,7 @@
 //! Who may log on: a hook for tests.
 
+use std::fmt;
+
 /// What a client says about itself when it logs on.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
@@ -14,6 +16,16 @@ pub struct Credentials<'a> {
     pub message_type: &'a str,
     /// The correlation id of the logon; empty if none was sent.
     pub correlation_id: &'a str,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("client_name", &self.client_name)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of a logon.

@@ -8,6 +8,7 @@ use crate::message_type::MessageType;
 use crate::queue::QueueConfig;
 use crate::server::Broker;
 use crate::tls::ServerTls;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,12 @@ use std::time::Duration;
 #[must_use]
 pub struct Builder {
     settings: Settings,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Builder")
+    }
 }
 
 impl Builder {

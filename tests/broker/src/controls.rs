@@ -5,11 +5,18 @@ use crate::error::BrokerError;
 use crate::queue::Queue;
 use crate::server::Broker;
 use crate::txlog;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 /// What the broker knows at one instant; see [`Broker::wait_until`].
 pub struct State<'a> {
     engine: &'a Engine,
+}
+
+impl fmt::Debug for State<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State(clients {:?})", self.client_names())
+    }
 }
 
 impl State<'_> {

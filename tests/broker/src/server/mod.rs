@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::error::BrokerError;
 use listener::{Endpoint, Listener};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -133,6 +134,12 @@ pub struct Broker {
     endpoints: Vec<Endpoint>,
     timer: Option<JoinHandle<()>>,
     pub(crate) replicators: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Broker({})", self.address())
+    }
 }
 
 impl Broker {
