@@ -96,7 +96,8 @@ impl Plan {
 /// that pauses what is not there yet enters it paused (rule D11).
 fn only_changes_pace(command: &Command, is_routed: impl Fn(&str) -> bool) -> bool {
     let mut ids = command.sub_id().split(',').map(str::trim);
-    command.has_option("resume") || (command.has_option("pause") && ids.all(is_routed))
+    let only_pauses = command.has_option("pause") && !command.has_option("replace");
+    command.has_option("resume") || (only_pauses && ids.all(is_routed))
 }
 
 /// What can be told wrong without the server.
