@@ -1,5 +1,6 @@
 //! What is known of a connection, for choosers and logs.
 
+use crate::uri::AmpsUri;
 use std::fmt;
 
 /// Facts about a connection or an attempt to make one, as named texts in a fixed order.
@@ -20,6 +21,28 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
+    /// What is known before there is a connection: the server, if it is known, and the client.
+    #[doc(hidden)]
+    pub fn of_attempt(uri: Option<&AmpsUri>, client_name: &str) -> ConnectionInfo {
+        let mut facts = Vec::new();
+        if let Some(uri) = uri {
+            facts.push(("uri", uri.to_string()));
+            facts.push(("transport", uri.transport().scheme().to_string()));
+            facts.push(("host", uri.host().to_string()));
+            facts.push(("port", uri.port().to_string()));
+        }
+        facts.push(("client_name", client_name.to_string()));
+        facts.retain(|(_, fact)| !fact.is_empty());
+        ConnectionInfo { facts }
+    }
+
+    /// Adds a fact, if it says something.
+    pub(crate) fn add(&mut self, name: &'static str, fact: String) {
+        if !fact.is_empty() {
+            self.facts.push((name, fact));
+        }
+    }
+
     /// The fact of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut facts = self.iter();

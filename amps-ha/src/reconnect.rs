@@ -225,7 +225,9 @@ impl<'a> Run<'a> {
     }
 
     fn report_success(&self) -> Result<()> {
-        self.with_chooser(|chooser| chooser.report_success(&self.server))
+        let client = self.recovery.client();
+        let info = client.map_or_else(|| self.server.clone(), |client| client.connection_info());
+        self.with_chooser(|chooser| chooser.report_success(&info))
     }
 
     /// Lets the delays begin again, unless the last connection was lost as soon as it was made.
@@ -314,16 +316,8 @@ fn rest_of(timeout: Duration, begun: Instant) -> Duration {
     timeout.saturating_sub(begun.elapsed()).max(least)
 }
 
-/// What choosers and logs are told of a server; never a password.
+/// What choosers and logs are told of an attempt, as [`amps_core::Client::connection_info`] tells
+/// it; never a password.
 fn describe(uri: &str, client_name: &str) -> ConnectionInfo {
-    let name = ("client_name", client_name.to_string());
-    match AmpsUri::parse(uri) {
-        Ok(uri) => ConnectionInfo::from_iter([
-            ("uri", uri.to_string()),
-            ("host", uri.host().to_string()),
-            ("port", uri.port().to_string()),
-            name,
-        ]),
-        Err(_) => ConnectionInfo::from_iter([name]),
-    }
+    ConnectionInfo::of_attempt(AmpsUri::parse(uri).ok().as_ref(), client_name)
 }

@@ -4,7 +4,7 @@ use crate::scripted::{Delays, Record, Servers};
 use crate::{PATIENCE, broker, client_of, connected, eventually, exceptions, nobody, uri};
 use amps::{
     Authenticator, Client, ConnectionInfo, ConnectionState, DefaultServerChooser, Error,
-    ErrorContext, HaClient, ServerChooser,
+    ErrorContext, HaClient, ServerChooser, WeakClient,
 };
 use amps_broker::{Broker, Logon, Peer};
 use std::sync::Arc;
@@ -284,6 +284,45 @@ fn j8_the_chooser_hears_of_servers_without_their_passwords() {
     }
     // The caller was told, so the listener is not.
     assert!(exceptions.try_recv().is_err());
+}
+
+#[test]
+fn j8_the_chooser_is_told_what_connection_info_tells_of_the_last_attempt() {
+    struct Comparing(DefaultServerChooser, WeakClient, Record);
+    impl Comparing {
+        fn compare(&self, what: &str, told: &ConnectionInfo) {
+            let known = self.1.upgrade().unwrap().connection_info();
+            assert_eq!(*told, known, "{what}");
+            let port = told.get("port").unwrap();
+            self.2.note(format!("{what} {port}"));
+        }
+    }
+    impl ServerChooser for Comparing {
+        fn current_uri(&mut self) -> Option<String> {
+            self.0.current_uri()
+        }
+        fn report_failure(&mut self, error: &Error, info: &ConnectionInfo) {
+            self.compare("failure", info);
+            self.0.report_failure(error, info);
+        }
+        fn report_success(&mut self, info: &ConnectionInfo) {
+            assert!(info.get("remote_address").is_some(), "{info}");
+            self.compare("success", info);
+            self.0.report_success(info);
+        }
+    }
+    let (nobody, broker) = (nobody(), broker());
+    let client = client_of("known", [""]);
+    let record = Record::default();
+    let chooser = DefaultServerChooser::new().add(nobody).add(uri(&broker));
+    client.set_server_chooser(Comparing(chooser, client.downgrade(), record.clone()));
+    client.connect_and_logon().unwrap();
+    broker.disconnect_client("known");
+    eventually("it is back", || record.count("success") == 2);
+    let port = broker.address().port();
+    // The port that nobody listens on, then the loss.
+    assert_eq!(record.count("failure"), 2);
+    assert_eq!(record.count(&format!("failure {port}")), 1);
 }
 
 #[test]

@@ -9,7 +9,9 @@
 
 mod cut;
 mod killed;
+mod numbers;
 mod resume;
+mod two_servers;
 
 use amps::{BookmarkSubscribe, Client, MessageStream, bookmark};
 use amps_broker::Broker;

@@ -102,23 +102,15 @@ impl Shared {
             Some(live) => Some(live.uri.clone()),
             None => last.and_then(|uri| AmpsUri::parse(uri).ok()),
         };
-        let mut facts = Vec::new();
-        if let Some(uri) = uri {
-            facts.push(("uri", uri.to_string()));
-            facts.push(("transport", uri.transport().scheme().to_string()));
-            facts.push(("host", uri.host().to_string()));
-            facts.push(("port", uri.port().to_string()));
-        }
-        facts.push(("client_name", self.name()));
+        let mut info = ConnectionInfo::of_attempt(uri.as_ref(), &self.name());
         if let Some(live) = live {
             let addresses = live.transport.addresses();
-            facts.push(("local_address", addresses.local));
-            facts.push(("remote_address", addresses.remote));
+            info.add("local_address", addresses.local);
+            info.add("remote_address", addresses.remote);
         }
         if let Some(version) = version {
-            facts.push(("server_version", version.to_string()));
+            info.add("server_version", version.to_string());
         }
-        facts.retain(|(_, fact)| !fact.is_empty());
-        ConnectionInfo::from_iter(facts)
+        info
     }
 }

@@ -303,8 +303,11 @@ impl Model {
                     self.forgotten || !self.discarded.contains(&message),
                     "{message:?} is delivered and was discarded"
                 );
-                // A ring that forgot it has it again.
-                self.discarded.remove(&message);
+                // A ring that forgot it has it again, from a server that did not know the place
+                // it resumed at. The application was done with it, so it need not come once more.
+                if self.discarded.remove(&message) {
+                    self.excused.insert(message);
+                }
                 if let Some(before) = self.numbers.insert(message, number) {
                     assert_eq!(before, number, "{message:?} has another entry");
                 } else {

@@ -47,7 +47,7 @@ impl<'a> Disturber<'a> {
         }
         let lag = Duration::from_millis(self.rng.u64(..20));
         self.brokers[self.rng.usize(..2)].set_replication_lag(lag);
-        cut(self.brokers, victim.client.name());
+        cut(self.brokers, victim);
     }
 
     /// Lets a socket go silent in both directions, which only a heartbeat finds out.
@@ -92,13 +92,14 @@ impl<'a> Disturber<'a> {
     }
 }
 
-/// Cuts what a client has of connections, when it has one.
-pub(super) fn cut(brokers: &[Broker; 2], name: impl AsRef<str>) {
-    // It may not have noticed yet that it was cut before.
-    eventually("there is something to cut", || {
-        let cut = brokers
-            .iter()
-            .map(|broker| broker.disconnect_client(name.as_ref()));
-        cut.sum::<usize>() > 0
+/// Cuts the connection of a client, which is logged on, and waits until it has noticed.
+pub(super) fn cut(brokers: &[Broker; 2], victim: &Victim) {
+    let (name, logons) = (victim.client.name(), victim.logons());
+    eventually("the loss is noticed", || {
+        // More than once: what is cut may be the rest of a connection that was lost before.
+        for broker in brokers {
+            broker.disconnect_client(&name);
+        }
+        !victim.client.is_logged_on() || victim.logons() > logons
     });
 }

@@ -232,7 +232,7 @@ fn run(size: &Size, discards: Discards) {
         assert_eq!(victim.client.unpersisted_count(), 0);
         // Whoever comes back now must be sent nothing again.
         let logons = victim.logons();
-        disturbing::cut(&brokers, victim.client.name());
+        disturbing::cut(&brokers, victim);
         eventually("it comes back", || victim.logons() > logons);
     }
     (0..PUBLISHERS.len()).for_each(|at| publish(at, size.messages_each + 1));
@@ -250,6 +250,10 @@ fn run(size: &Size, discards: Discards) {
         thread.join().unwrap();
     }
     let repeats = witnesses.map(|witness| witness.verdict());
+    match discards {
+        Discards::AtOnce => assert_eq!(repeats, [0, 0]),
+        Discards::Late => assert!(repeats.iter().all(|repeats| *repeats > 0), "{repeats:?}"),
+    }
     println!(
         "{total} messages, {logons} logons, repeats {repeats:?}, {:?}",
         begun.elapsed()

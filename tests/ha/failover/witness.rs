@@ -5,10 +5,13 @@ use amps::{Client, Message, WeakClient};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::mpsc::Receiver;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 /// The most faults that are told.
 const FAULTS: usize = 20;
+
+/// How many messages are not discarded at any time, with late discards.
+const KEPT: usize = 50;
 
 #[derive(Default)]
 struct Seen {
@@ -67,23 +70,17 @@ impl Witness {
         seen.discarded.entry(parse(message)).or_insert(done);
     }
 
-    /// Discards some at a time, in any order, until nothing comes any more.
+    /// Discards in any order, and some not for a long time, until nothing comes any more.
     pub(super) fn discard_late(
         &self,
         received: &Receiver<(WeakClient, Message)>,
         mut rng: fastrand::Rng,
     ) {
-        while let Ok(first) = received.recv() {
-            let mut some = vec![first];
-            let count = rng.usize(..200);
-            let patience = Duration::from_millis(rng.u64(1..10));
-            while some.len() < count
-                && let Ok(next) = received.recv_timeout(patience)
-            {
-                some.push(next);
-            }
-            rng.shuffle(&mut some);
-            for (client, message) in some {
+        let mut kept = Vec::new();
+        while let Ok(next) = received.recv() {
+            kept.push(next);
+            if kept.len() > KEPT {
+                let (client, message) = kept.swap_remove(rng.usize(..kept.len()));
                 if let Some(client) = client.upgrade() {
                     self.discard(&client, &message);
                 }
