@@ -124,7 +124,7 @@ impl HaClient {
         bookmark_path: impl AsRef<Path>,
     ) -> Result<HaClient> {
         let name = name.as_ref();
-        let options = FileStoreOptions::new().client_name(name);
+        let options = FileStoreOptions::new().set_client_name(name);
         let publishes = FilePublishStore::open(publish_path, options)?;
         let options = BookmarkFileOptions::new().set_client_name(name);
         let bookmarks = MmapBookmarkStore::open_with(bookmark_path, options)?;

@@ -27,7 +27,7 @@ type AnyResult = std::result::Result<(), Box<dyn std::error::Error>>;
 fn main() -> AnyResult {
     let mut criterion = Criterion::default().configure_from_args();
     let directory = tempfile::tempdir()?;
-    let options = FileStoreOptions::new().initial_size(MEMORY);
+    let options = FileStoreOptions::new().set_initial_size(MEMORY);
     let memory = MemoryPublishStore::new(MEMORY / 2048);
     let file = FilePublishStore::open(directory.path().join("file"), options.clone())?;
     let hybrid = directory.path().join("hybrid");

@@ -79,7 +79,7 @@ fn setting(name: &str) -> String {
 #[ignore = "the program of the test below"]
 fn publisher() {
     let client = Client::new("publisher");
-    let options = FileStoreOptions::new().client_name("publisher");
+    let options = FileStoreOptions::new().set_client_name("publisher");
     let store = FilePublishStore::open(setting("STORES_FILE"), options).unwrap();
     client.set_publish_store(Arc::new(store)).unwrap();
     client.connect(setting("STORES_URI")).unwrap();
@@ -111,7 +111,7 @@ fn a_publisher_that_is_killed_delivers_every_message_exactly_once() {
         }
         // The next run sends what is left; nothing else is known of the one before.
         let client = Client::new("publisher");
-        let options = FileStoreOptions::new().client_name("publisher");
+        let options = FileStoreOptions::new().set_client_name("publisher");
         let store = FilePublishStore::open(&file, options).unwrap();
         client.set_publish_store(Arc::new(store)).unwrap();
         log_on(&client, &broker);

@@ -28,8 +28,8 @@ fn back() -> u64 {
 
 fn options(clock: Clock) -> FileStoreOptions {
     FileStoreOptions::new()
-        .client_name("publisher")
-        .clock(clock)
+        .set_client_name("publisher")
+        .set_clock(clock)
 }
 
 fn memory(_: &Path, clock: Clock) -> Arc<dyn PublishStore> {

@@ -28,7 +28,7 @@ use std::path::Path;
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let path = directory.path().join("orders.outgoing");
 ///
-/// let options = FileStoreOptions::new().client_name("order-entry");
+/// let options = FileStoreOptions::new().set_client_name("order-entry");
 /// let store = FilePublishStore::open(&path, options.clone())?;
 /// let number = store.store(&OutgoingCommand::new(CommandType::Publish, "orders", b"1"))?;
 /// drop(store);
@@ -51,7 +51,7 @@ impl FilePublishStore {
     /// [`Error::Store`]: the file cannot be opened or is open in another store, it is not a
     /// publish store, belongs to another client, was written by a newer version, or is damaged in
     /// a way that no crash explains. It is untouched, see
-    /// [`salvage`](FileStoreOptions::salvage).
+    /// [`salvage`](FileStoreOptions::set_salvage).
     pub fn open(path: impl AsRef<Path>, options: FileStoreOptions) -> Result<Self> {
         let (mut log, report) = FileLog::open(path.as_ref(), &options)?;
         log.log.begin_at(options.now());
@@ -61,7 +61,7 @@ impl FilePublishStore {
     }
 
     /// What became of a damaged file, if this store was opened from one with
-    /// [`salvage`](FileStoreOptions::salvage).
+    /// [`salvage`](FileStoreOptions::set_salvage).
     pub fn salvage_report(&self) -> Option<&SalvageReport> {
         self.report.as_ref()
     }

@@ -95,7 +95,7 @@ impl HybridPublishStore {
     }
 
     /// What became of a damaged file, if this store was opened from one with
-    /// [`salvage`](FileStoreOptions::salvage).
+    /// [`salvage`](FileStoreOptions::set_salvage).
     pub fn salvage_report(&self) -> Option<&SalvageReport> {
         self.report.as_ref()
     }

@@ -29,8 +29,8 @@ pub enum SyncPolicy {
 /// use amps_stores::{FileStoreOptions, SyncPolicy};
 ///
 /// let options = FileStoreOptions::new()
-///     .client_name("order-entry")
-///     .sync_policy(SyncPolicy::OnFlush);
+///     .set_client_name("order-entry")
+///     .set_sync_policy(SyncPolicy::OnFlush);
 /// # let _ = options;
 /// ```
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl FileStoreOptions {
     /// The name of the client that publishes through the store. The file remembers it, and is
     /// refused to a client of another name, whose numbers it does not hold. Not checked by default.
     #[must_use]
-    pub fn client_name(mut self, name: impl AsRef<str>) -> Self {
+    pub fn set_client_name(mut self, name: impl AsRef<str>) -> Self {
         self.client_hash = client_hash(name.as_ref());
         self
     }
@@ -75,7 +75,7 @@ impl FileStoreOptions {
     /// By how many bytes the file grows, between 4 KiB and 1 GiB, rounded up to 4 KiB; 1 MiB by
     /// default. It is settled when the file is created; after that it has no effect.
     #[must_use]
-    pub fn segment_size(mut self, bytes: usize) -> Self {
+    pub fn set_segment_size(mut self, bytes: usize) -> Self {
         let bytes = bytes.clamp(MIN_SEGMENT, MAX_SEGMENT);
         self.segment_size = bytes.next_multiple_of(MIN_SEGMENT);
         self
@@ -84,14 +84,14 @@ impl FileStoreOptions {
     /// How many bytes of messages a file that is created has room for at once, rounded up to
     /// segments; 1 MiB by default.
     #[must_use]
-    pub fn initial_size(mut self, bytes: usize) -> Self {
+    pub fn set_initial_size(mut self, bytes: usize) -> Self {
         self.initial_size = bytes;
         self
     }
 
     /// When the file is written through to the disk; [`SyncPolicy::Never`] by default.
     #[must_use]
-    pub fn sync_policy(mut self, policy: SyncPolicy) -> Self {
+    pub fn set_sync_policy(mut self, policy: SyncPolicy) -> Self {
         self.sync_policy = policy;
         self
     }
@@ -101,14 +101,14 @@ impl FileStoreOptions {
     /// ([`salvage_report`](crate::FilePublishStore::salvage_report)). Off by default: opening a
     /// damaged file is an error, and the file stays as it is.
     #[must_use]
-    pub fn salvage(mut self, salvage: bool) -> Self {
+    pub fn set_salvage(mut self, salvage: bool) -> Self {
         self.salvage = salvage;
         self
     }
 
     /// Whether the file of a store that is empty is shortened when it is closed; off by default.
     #[must_use]
-    pub fn truncate_on_close(mut self, truncate: bool) -> Self {
+    pub fn set_truncate_on_close(mut self, truncate: bool) -> Self {
         self.truncate_on_close = truncate;
         self
     }
@@ -116,7 +116,7 @@ impl FileStoreOptions {
     /// A clock in microseconds since 1970, for the first number. For tests.
     #[doc(hidden)]
     #[must_use]
-    pub fn clock(mut self, clock: fn() -> u64) -> Self {
+    pub fn set_clock(mut self, clock: fn() -> u64) -> Self {
         self.clock = clock;
         self
     }

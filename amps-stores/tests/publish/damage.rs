@@ -184,7 +184,7 @@ fn zeros_a_foreign_file_and_a_newer_version_are_each_refused_in_their_own_words(
 fn a_file_of_another_client_is_refused_and_one_without_a_name_gets_one() {
     let place = place();
     drop(open(&place.path));
-    let named = |name: &str| FilePublishStore::open(&place.path, options().client_name(name));
+    let named = |name: &str| FilePublishStore::open(&place.path, options().set_client_name(name));
     drop(named("orders").unwrap());
     let before = fs::read(&place.path).unwrap();
     let reason = store_error(named("prices"));
@@ -225,7 +225,7 @@ fn a_damaged_middle_names_the_file_and_the_place() {
 }
 
 fn salvage(path: &Path) -> FilePublishStore {
-    FilePublishStore::open(path, options().salvage(true)).unwrap()
+    FilePublishStore::open(path, options().set_salvage(true)).unwrap()
 }
 
 #[test]
@@ -276,12 +276,12 @@ fn salvaging_works_without_any_header_and_with_a_cut_file() {
 #[test]
 fn salvaging_touches_no_file_that_is_not_ours_or_of_another_client() {
     let place = place();
-    let salvaging = || options().salvage(true);
+    let salvaging = || options().set_salvage(true);
     fs::write(&place.path, b"somebody's notes").unwrap();
     store_error(FilePublishStore::open(&place.path, salvaging()));
     assert_eq!(fs::read(&place.path).unwrap(), b"somebody's notes");
     fs::remove_file(&place.path).unwrap();
-    let named = |name: &str| salvaging().client_name(name);
+    let named = |name: &str| salvaging().set_client_name(name);
     drop(FilePublishStore::open(&place.path, named("orders")).unwrap());
     store_error(FilePublishStore::open(&place.path, named("prices")));
     assert_eq!(fs::read_dir(place.directory.path()).unwrap().count(), 1);
@@ -306,7 +306,7 @@ fn damage_that_comes_while_the_store_is_open_is_an_error_of_the_replay_and_nothi
 #[test]
 fn truncate_on_close_shortens_the_file_of_an_empty_store_only() {
     let place = place();
-    let truncating = || options().truncate_on_close(true);
+    let truncating = || options().set_truncate_on_close(true);
     let length = || fs::metadata(&place.path).unwrap().len() as usize;
     let store = FilePublishStore::open(&place.path, truncating()).unwrap();
     let given: Vec<_> = (0..30).map(|_| put(&store, &[1; 1000])).collect();

@@ -149,7 +149,7 @@ fn the_file_of_a_hybrid_store_is_refused_like_any_other() {
     let store = hybrid(&place.path, 4);
     store_error(FilePublishStore::open(&place.path, options()));
     drop(store);
-    let every = options().sync_policy(SyncPolicy::EveryAppend);
+    let every = options().set_sync_policy(SyncPolicy::EveryAppend);
     let store = amps_stores::HybridPublishStore::open_with(&place.path, 1, every).unwrap();
     let given: Vec<_> = (0..20).map(|i| put(&store, &[i])).collect();
     assert_eq!(numbers(&store), given);

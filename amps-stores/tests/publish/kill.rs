@@ -122,7 +122,7 @@ fn done(progress: &Path) -> u64 {
 
 fn with_policy(seed: u64) -> FileStoreOptions {
     // Mostly the one that is fast, so that most kills hit the store and not the disk.
-    options().sync_policy(match seed % 8 {
+    options().set_sync_policy(match seed % 8 {
         0 => SyncPolicy::EveryAppend,
         1 => SyncPolicy::OnFlush,
         _ => SyncPolicy::Never,

@@ -17,7 +17,9 @@ fn clock() -> u64 {
 }
 
 fn options() -> FileStoreOptions {
-    FileStoreOptions::new().segment_size(4096).clock(clock)
+    FileStoreOptions::new()
+        .set_segment_size(4096)
+        .set_clock(clock)
 }
 
 fn open(path: &Path) -> FilePublishStore {

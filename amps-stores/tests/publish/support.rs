@@ -17,9 +17,9 @@ pub(crate) fn clock() -> u64 {
 /// Small segments, so that little data needs many.
 pub(crate) fn options() -> FileStoreOptions {
     FileStoreOptions::new()
-        .segment_size(4096)
-        .initial_size(4096)
-        .clock(clock)
+        .set_segment_size(4096)
+        .set_initial_size(4096)
+        .set_clock(clock)
 }
 
 pub(crate) fn publish(data: &[u8]) -> OutgoingCommand<'_> {

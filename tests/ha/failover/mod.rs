@@ -97,7 +97,7 @@ impl Victim {
 
     fn publisher(name: &str, file: &Path, servers: [&Broker; 2]) -> Victim {
         let client = HaClient::new(name);
-        let options = FileStoreOptions::new().client_name(name);
+        let options = FileStoreOptions::new().set_client_name(name);
         let store = FilePublishStore::open(file, options).unwrap();
         client.set_publish_store(Arc::new(store)).unwrap();
         let victim = Victim::new(client, servers);

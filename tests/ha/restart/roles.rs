@@ -40,7 +40,7 @@ fn say(line: String) {
 /// Publishes numbers until its input ends, whether or not the broker is there.
 pub(super) fn publish() {
     let client = client("publisher");
-    let options = FileStoreOptions::new().client_name("publisher");
+    let options = FileStoreOptions::new().set_client_name("publisher");
     let store = FilePublishStore::open(given(FILE), options).unwrap();
     client.set_publish_store(Arc::new(store)).unwrap();
     let connecting = client.clone();
