@@ -1,13 +1,12 @@
 //! Message streams: what a command brings, one message after the other.
 
 use crate::client::{Client, Route, WeakShared};
-use crate::message::{Message, Settling};
+use crate::message::{Message, Settlements};
 use crate::queue::{StreamQueue, Waited};
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 #[cfg(doc)]
@@ -62,10 +61,8 @@ pub struct MessageStream {
     closed: bool,
     /// The message of a queue to acknowledge when the next one is asked for.
     unsettled: Option<Message>,
-    /// How many messages of queues were handed out to be acknowledged.
-    handed_out: u64,
-    /// The number of the last one that the application took care of itself.
-    settled: Arc<AtomicU64>,
+    /// How it hears that the application has taken care of that itself.
+    settlements: Settlements,
 }
 
 impl MessageStream {
@@ -89,8 +86,7 @@ impl MessageStream {
             ended: None,
             closed: false,
             unsettled: None,
-            handed_out: 0,
-            settled: Arc::default(),
+            settlements: Settlements::default(),
         }
     }
 
@@ -134,8 +130,7 @@ impl MessageStream {
     /// Remembers a message of a queue that is to be acknowledged automatically.
     fn hand_out(&mut self, mut message: Message) -> Message {
         if message.has_lease() && self.client.auto_ack() {
-            self.handed_out += 1;
-            message.settle_with(Settling::new(&self.settled, self.handed_out));
+            message.settle_with(self.settlements.begin());
             self.unsettled = Some(message.clone());
         }
         message

@@ -76,6 +76,19 @@ fn q7_a_batch_leaves_after_its_timeout_also_while_a_handler_blocks() {
 }
 
 #[test]
+fn q7_a_payload_beyond_the_limit_of_the_protocol_joins_no_batch() {
+    let (client, mut peer) = with_peer("enormous");
+    client.set_publish_batching(usize::MAX, Duration::ZERO);
+    client.publish("t", "1").unwrap();
+    let error = client.publish("t", vec![0; (256 << 20) + 1]).unwrap_err();
+    assert!(matches!(error, Error::Usage(_)), "{error}");
+    client.set_publish_batching(0, Duration::ZERO);
+    client.publish("t", "2").unwrap();
+    assert_eq!(next(&mut peer), "1");
+    assert_eq!(next(&mut peer), "2");
+}
+
+#[test]
 fn q7_a_timeout_alone_is_enough() {
     let broker = broker();
     let client = logged_on(&broker, "timed");

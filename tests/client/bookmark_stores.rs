@@ -294,3 +294,20 @@ fn a_message_that_was_discarded_in_its_handler_does_not_come_again() {
     assert_eq!(seen.recv_timeout(PATIENCE), Ok(1));
     assert!(seen.recv_timeout(SILENCE).is_err());
 }
+
+#[test]
+fn d9_a_subscription_id_in_use_moves_no_entry_point() {
+    let server = Server::start();
+    let client = Client::new("entry-point");
+    let marks = Arc::new(Marks::default());
+    client.set_bookmark_store(marks.clone()).unwrap();
+    let mut peer = server.logon(&client);
+    let placed = Command::new("subscribe").set_topic("t").set_sub_id("s");
+    let first = placed.clone().set_bookmark(bookmark::EPOCH);
+    let _stream = subscribed(&client, &mut peer, first);
+    let again = client.execute(placed.set_bookmark(bookmark::NOW));
+    assert!(matches!(again, Err(Error::SubIdInUse(_))), "{again:?}");
+    let mut told = marks.told();
+    told.retain(|what| what.starts_with("enter"));
+    assert_eq!(told, ["enter s 0"]);
+}

@@ -5,7 +5,7 @@ use amps::{Client, Command, Direction, Error};
 use amps_broker::{Peer, field};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Seen = Arc<Mutex<Vec<(Direction, String)>>>;
 
@@ -218,6 +218,47 @@ fn q1_a_filter_cannot_call_its_client_and_does_not_hang() {
     for error in errors.iter() {
         assert!(matches!(error, Error::Usage(_)), "{error}");
     }
+}
+
+#[test]
+fn q1_a_filter_cannot_change_the_filter_and_does_not_hang() {
+    let broker = broker();
+    let client = logged_on(&broker, "replacing");
+    let told = exceptions(&client);
+    let (weak, calls) = (client.downgrade(), Arc::new(Mutex::new(0)));
+    let counted = calls.clone();
+    client.set_transport_filter(move |_, _| {
+        *counted.lock() += 1;
+        let client = weak.upgrade().unwrap();
+        client.clear_transport_filter();
+        client.set_transport_filter(|_, frame| frame.clear());
+    });
+    let (done, is_done) = std::sync::mpsc::channel();
+    let publisher = client.clone();
+    std::thread::spawn(move || done.send(publisher.publish_flush(PATIENCE)));
+    is_done.recv_timeout(PATIENCE).unwrap().unwrap();
+    for _ in 0..4 {
+        let error = told.recv_timeout(PATIENCE).unwrap();
+        assert!(error.contains("transport filter"), "{error}");
+    }
+    // Out and in.
+    assert_eq!(*calls.lock(), 2);
+}
+
+#[test]
+fn q1_a_filter_cannot_set_a_heartbeat_and_does_not_wait_for_its_answer() {
+    let (client, mut peer) = with_peer("beating");
+    let told = exceptions(&client);
+    let weak = client.downgrade();
+    client.set_transport_filter(move |_, _| {
+        weak.upgrade().unwrap().set_heartbeat(PATIENCE);
+    });
+    let start = Instant::now();
+    client.publish("t", "x").unwrap();
+    assert!(start.elapsed() < PATIENCE / 2);
+    let error = told.recv_timeout(PATIENCE).unwrap();
+    assert!(error.contains("transport filter"), "{error}");
+    assert_eq!(field(&peer.expect_frame().unwrap(), "c"), "p");
 }
 
 #[test]

@@ -68,6 +68,22 @@ fn a_publisher_stuck_in_a_write_does_not_stop_the_receive_thread() {
 }
 
 #[test]
+fn a_command_that_waits_for_no_answer_does_not_wait_for_a_stuck_publisher() {
+    let (client, _peer) = with_peer("unhindered");
+    let (publisher, wait_until_stuck) = stuck_publisher(&client);
+    wait_until_stuck();
+    let (done, is_done) = mpsc::channel();
+    let caller = client.clone();
+    thread::spawn(move || {
+        let command = Command::new("unsubscribe").set_sub_id("s");
+        done.send(caller.execute_async_no_handler(command))
+    });
+    is_done.recv_timeout(PATIENCE).unwrap().unwrap();
+    let _ = client.disconnect();
+    publisher.join().unwrap();
+}
+
+#[test]
 fn a_stuck_publisher_is_freed_when_the_peer_goes_away() {
     let (client, peer) = with_peer("freed");
     let told = exceptions(&client);

@@ -120,6 +120,22 @@ fn n3_without_a_heartbeat_silence_is_no_loss() {
 }
 
 #[test]
+fn n3_a_heartbeat_that_is_turned_off_or_slower_ends_the_wait_that_has_begun() {
+    for slower in [Duration::ZERO, PATIENCE] {
+        let (client, mut peer) = with_peer("relaxed");
+        let told = exceptions(&client);
+        agree(&client, &mut peer, SECOND, Duration::from_millis(200));
+        // Sent, but not answered: nothing at all comes in.
+        thread::scope(|scope| {
+            scope.spawn(|| client.set_heartbeat_with_timeout(slower, slower));
+            thread::sleep(Duration::from_millis(500));
+            assert!(client.is_connected(), "{slower:?}: {:?}", told.try_recv());
+            drop(peer);
+        });
+    }
+}
+
+#[test]
 fn n4_a_heartbeat_set_before_connecting_is_agreed_on_after_each_logon() {
     let peer = Peer::listen().unwrap();
     let client = Client::new("early");

@@ -186,3 +186,23 @@ fn a_handler_registered_without_a_connection_is_for_the_next_one() {
         eventually("the loss", || !client.is_connected());
     }
 }
+
+#[test]
+fn d6_what_a_message_asked_for_in_vain_is_taken_back() {
+    let (client, mut peer) = with_peer("in-vain");
+    let mut message = Message::new("subscribe");
+    message
+        .set_topic("t")
+        .set_command_id("c")
+        .set_sub_id("s")
+        .set_ack_type(AckType::PROCESSED);
+    let error = client
+        .send_with_handler(|_: &Message| (), &message, SILENCE)
+        .unwrap_err();
+    assert!(matches!(error, Error::TimedOut(_)), "{error}");
+    assert_eq!(field(&peer.expect_frame().unwrap(), "c"), "subscribe");
+    client.publish("t", "x").unwrap();
+    let frame = peer.expect_frame().unwrap();
+    assert_eq!(field(&frame, "c"), "unsubscribe", "{frame}");
+    assert_eq!(field(&frame, "sub_id"), "s");
+}

@@ -1,4 +1,4 @@
-//! Subscriptions that come back after a loss: rules M, D11.
+//! Subscriptions that come back after a loss: rules M.
 
 use crate::recovery::Server;
 use crate::small_stores::Marks;
@@ -12,19 +12,19 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-struct Setting {
-    server: Server,
-    client: Client,
-    manager: Arc<MemorySubscriptionManager>,
-    peer: PeerConnection,
+pub(crate) struct Setting {
+    pub(crate) server: Server,
+    pub(crate) client: Client,
+    pub(crate) manager: Arc<MemorySubscriptionManager>,
+    pub(crate) peer: PeerConnection,
 }
 
-fn setting(name: &str) -> Setting {
+pub(crate) fn setting(name: &str) -> Setting {
     let client = Client::new(name);
     setting_of(client)
 }
 
-fn setting_of(client: Client) -> Setting {
+pub(crate) fn setting_of(client: Client) -> Setting {
     let server = Server::start();
     let manager = Arc::new(MemorySubscriptionManager::new());
     client.set_subscription_manager(manager.clone()).unwrap();
@@ -39,7 +39,7 @@ fn setting_of(client: Client) -> Setting {
 
 impl Setting {
     /// Places a subscription that the peer accepts.
-    fn place(&mut self, command: Command) -> Receiver<Message> {
+    pub(crate) fn place(&mut self, command: Command) -> Receiver<Message> {
         let (handler, messages) = channel();
         let command = command.set_topic("t").set_timeout(PATIENCE);
         let (client, peer) = (&self.client, &mut self.peer);
@@ -54,7 +54,7 @@ impl Setting {
     }
 
     /// Sends a command that the peer accepts.
-    fn execute(&mut self, command: Command) {
+    pub(crate) fn execute(&mut self, command: Command) {
         let command = command.set_topic("t").set_timeout(PATIENCE);
         let (client, peer) = (&self.client, &mut self.peer);
         during(
@@ -67,7 +67,7 @@ impl Setting {
     }
 
     /// Cuts the connection and logs on anew; returns what is entered again, as it is accepted.
-    fn reconnect(&mut self, expected: usize) -> Vec<String> {
+    pub(crate) fn reconnect(&mut self, expected: usize) -> Vec<String> {
         self.cut();
         self.client.connect(self.server.uri()).unwrap();
         self.peer = self.server.accept();
@@ -93,7 +93,7 @@ impl Setting {
     }
 }
 
-fn subscribe(sub_id: &str) -> Command {
+pub(crate) fn subscribe(sub_id: &str) -> Command {
     Command::new("subscribe").set_sub_id(sub_id)
 }
 
@@ -249,61 +249,6 @@ fn m3_without_a_store_the_bookmark_stays() {
     let _messages = setting.place(subscribe("s").set_bookmark("1|3|"));
     let entered = setting.reconnect(1);
     assert_eq!(field(&entered[0], "bm"), "1|3|");
-}
-
-#[test]
-fn m6_paused_subscriptions_come_back_paused_and_groups_resume_together() {
-    let client = Client::new("pace");
-    let marks = Arc::new(Marks::default());
-    client.set_bookmark_store(marks.clone()).unwrap();
-    let mut setting = setting_of(client);
-    for (sub_id, bookmark) in [("a", "1|7|"), ("b", "1|4|"), ("c", "1|9|"), ("d", "1|2|")] {
-        let _messages = setting.place(subscribe(sub_id).set_bookmark("0"));
-        marks.log(sub_id, bookmark).unwrap();
-        marks.discard(sub_id, 1).unwrap();
-    }
-    let pause = subscribe("a,b,c").set_options("pause");
-    let before = pause.clone();
-    setting.execute(pause.clone());
-    // The caller's command is as it was (trap 83).
-    assert_eq!(pause, before);
-    setting.execute(subscribe("a,b").set_options("resume"));
-    let entered = setting.reconnect(5);
-    let seen = entered
-        .iter()
-        .map(|frame| {
-            (
-                field(frame, "sub_id"),
-                field(frame, "o"),
-                field(frame, "bm"),
-            )
-        })
-        .collect::<Vec<_>>();
-    let expected = [
-        ("a", "pause", "1|4|"),
-        ("b", "pause", "1|4|"),
-        ("c", "pause", "1|9|"),
-        ("d", "", "1|2|"),
-        ("a,b", "resume", ""),
-    ];
-    assert_eq!(seen, expected);
-    // A group of which one is left is no group (rule M7).
-    setting.client.unsubscribe("a").unwrap();
-    setting.peer.expect_frame().unwrap();
-    let entered = setting.reconnect(3);
-    assert_eq!(field(&entered[0], "sub_id"), "b");
-    assert_eq!(field(&entered[0], "o"), "");
-}
-
-#[test]
-fn d11_pausing_makes_no_route_and_entering_paused_does() {
-    let mut setting = setting("routes");
-    let _messages = setting.place(subscribe("a").set_bookmark("0").set_options("pause"));
-    assert_eq!(setting.manager.sub_ids(), ["a"]);
-    setting.execute(subscribe("a").set_options("resume"));
-    setting.execute(subscribe("a").set_options("pause"));
-    let entered = setting.reconnect(1);
-    assert_eq!(field(&entered[0], "o"), "pause");
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn tell(client: &Client, option: &str, ids: &str) {
     let command = command("subscribe", "trades")
         .set_sub_id(ids)
         .set_options(option);
-    // Messages go where those of the subscriptions go; a stream would end them when it is dropped.
-    client.execute_async(command, |_: &Message| {}).unwrap();
+    // It brings nothing: messages go where those of the subscriptions go.
+    client.execute(command).unwrap();
 }
 
 #[track_caller]
@@ -78,7 +78,7 @@ fn r10_a_rate_does_not_go_with_live_messages() {
 }
 
 #[test]
-fn r12_r13_paused_subscriptions_are_silent_and_go_on_exactly_where_they_stopped() {
+fn r12_subscriptions_paused_together_are_silent_and_go_on_exactly_where_they_stopped() {
     let broker = broker();
     let publisher = client(&broker, "r12-publisher");
     let reader = client(&broker, "r12");
@@ -98,6 +98,31 @@ fn r12_r13_paused_subscriptions_are_silent_and_go_on_exactly_where_they_stopped(
     publish_ids(&publisher, "trades", [601]);
     expect_ids(&mut trades, [601]);
     expect_silence(&reader, &[&trades, &quotes]);
+}
+
+#[test]
+fn r13_one_of_two_is_paused_and_resumed_by_its_id_without_a_gap_or_a_duplicate() {
+    let broker = broker();
+    let publisher = client(&broker, "r13-publisher");
+    let reader = client(&broker, "r13");
+    let mut paused = reader.execute(subscribe("trades", "paused")).unwrap();
+    let mut other = reader.execute(subscribe("trades", "other")).unwrap();
+    let mut last = 0;
+    for _ in 0..3 {
+        let (before, meanwhile, after) = (last + 1, last + 101, last + 201);
+        last += 300;
+        publish_ids(&publisher, "trades", before..meanwhile);
+        expect_ids(&mut paused, before..meanwhile);
+        tell(&reader, "pause", "paused");
+        publish_ids(&publisher, "trades", meanwhile..after);
+        expect_ids(&mut other, before..after);
+        expect_silence(&reader, &[&paused]);
+        tell(&reader, "resume", "paused");
+        publish_ids(&publisher, "trades", after..=last);
+        expect_ids(&mut paused, meanwhile..=last);
+        expect_ids(&mut other, after..=last);
+    }
+    expect_silence(&reader, &[&paused, &other]);
 }
 
 #[test]

@@ -135,6 +135,31 @@ fn g6_what_the_handler_acknowledges_itself_is_left_alone() {
 }
 
 #[test]
+fn trap_39_a_copy_of_a_handled_message_may_be_left_out_or_acknowledged() {
+    let (client, mut peer) = with_peer("copied");
+    client.set_auto_ack(true);
+    handled(&client, &mut peer, |message: &Message| {
+        let copy = message.clone();
+        match message.data() {
+            b"1" => copy.ack(),
+            b"2" => copy.detach().ack_with("cancel"),
+            b"3" => {
+                copy.set_ignore_auto_ack(true);
+                assert!(message.ignore_auto_ack());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    });
+    for bookmark in 1..=4 {
+        deliver(&mut peer, "jobs", "s", bookmark);
+    }
+    assert_eq!(next_ack(&mut peer), "jobs 1");
+    assert_eq!(next_ack(&mut peer), "jobs 2 cancel");
+    assert_eq!(next_ack(&mut peer), "jobs 4");
+}
+
+#[test]
 fn g7_only_messages_of_queues_are_acknowledged() {
     let broker = broker();
     let client = logged_on(&broker, "plain");

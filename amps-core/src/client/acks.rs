@@ -5,10 +5,12 @@
 //! a lease ends with the connection, so nothing is acknowledged over a later one.
 
 use super::outbox::Turn;
+use super::routes::Route;
 use super::shared::Shared;
 use super::timer::Task;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
+use crate::handler::MessageHandler;
 use crate::message::Message;
 use crate::protocol::{Field, FrameWriter, option_items};
 use parking_lot::{Mutex, MutexGuard};
@@ -112,6 +114,9 @@ impl Acks {
         };
         backlog.granted.store(granted, Ordering::Release);
         let mut state = self.state.lock();
+        if !state.turn_to(ack.connection()) {
+            return;
+        }
         // Those that nobody else holds are of subscriptions that are gone.
         state
             .backlogs
@@ -130,8 +135,7 @@ impl Acks {
     pub(crate) fn forget(&self, connection: u64) {
         let mut state = self.state.lock();
         if state.connection <= connection {
-            state.batches.iter_mut().for_each(Batch::clear);
-            state.backlogs.clear();
+            state.forget();
         }
     }
 }
@@ -212,6 +216,20 @@ impl State {
         self.timeout.unwrap_or(unset)
     }
 
+    /// Drops what belongs to an earlier connection; false if this one is earlier than what is here.
+    fn turn_to(&mut self, connection: u64) -> bool {
+        if self.connection < connection {
+            self.forget();
+            self.connection = connection;
+        }
+        self.connection == connection
+    }
+
+    fn forget(&mut self) {
+        self.batches.iter_mut().for_each(Batch::clear);
+        self.backlogs.clear();
+    }
+
     /// Where acknowledgements of a topic wait.
     fn batch(&mut self, topic: &str) -> &mut Batch {
         let known = self.batches.iter().position(|batch| batch.topic == topic);
@@ -259,6 +277,25 @@ impl Shared {
         })
     }
 
+    /// Calls a handler with a message of a queue, and acknowledges or returns that when it is done.
+    /// What the handler does to a copy counts as well (trap 39).
+    pub(crate) fn handle_leased(
+        self: &Arc<Self>,
+        handler: &MessageHandler,
+        message: &Message,
+        route: &Route,
+    ) -> Result<()> {
+        let copy = self.acks.is_auto().then(|| {
+            let mut copy = message.clone();
+            copy.settle_with(route.settle_next());
+            copy
+        });
+        let message = copy.as_ref().unwrap_or(message);
+        let handled = handler.call(message);
+        self.acknowledge_handled(message, &route.backlog, handled.is_ok());
+        handled
+    }
+
     /// Acknowledges or returns a message that a handler is done with (rule G6). If its lease is
     /// gone, so is the need.
     pub(crate) fn acknowledge_handled(
@@ -292,15 +329,12 @@ impl Shared {
     pub(crate) fn send_ack(self: &Arc<Self>, settled: &Settled<'_>) -> Result<()> {
         let context = || ErrorContext::new("acknowledge a message from", settled.topic);
         let connection = self.connection(context)?;
-        if connection.number != settled.connection {
+        let mut state = self.acks.state.lock();
+        // There may be a later connection by now.
+        if connection.number != settled.connection || !state.turn_to(settled.connection) {
             return Err(context()
                 .with_reason("its lease ended with the connection; the server delivers it again")
                 .Disconnected());
-        }
-        let mut state = self.acks.state.lock();
-        if state.connection != connection.number {
-            state.batches.iter_mut().for_each(Batch::clear);
-            state.connection = connection.number;
         }
         if !settled.options.is_empty() {
             let frames = &mut state.frames;
@@ -379,3 +413,6 @@ impl Shared {
         self.time_acks(&mut state);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,9 +88,7 @@ impl Shared {
             return Err(context().with_reason(reason).SubscriptionAlreadyExists());
         };
         let lost = |reason: &str| Err(context().with_reason(reason).Disconnected());
-        if !connection.is_live() {
-            return lost("the connection was lost before it was sent");
-        }
+        connection.check_live(&context)?;
         let mut frame = Vec::new();
         command
             .write_header(&mut frame, *acks)
@@ -108,7 +106,8 @@ impl Shared {
         }
     }
 
-    /// Sends a command to one connection and waits for nothing.
+    /// Sends a command to one connection and waits for no answer. A publish may wait for space in
+    /// the socket; everything else is posted.
     pub(crate) fn send_command(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -116,11 +115,19 @@ impl Shared {
         acks: AckType,
         context: impl Fn() -> ErrorContext,
     ) -> Result<()> {
-        let publishes = command.is_publish();
-        self.send_on(connection, publishes, command.data(), context, |out| {
-            command
-                .write_header(out, acks)
-                .finish_header(command.data().len());
-        })
+        if command.is_publish() {
+            return self.send_on(connection, command.data(), context, |out| {
+                command
+                    .write_header(out, acks)
+                    .finish_header(command.data().len());
+            });
+        }
+        connection.check_live(&context)?;
+        let mut frame = Vec::new();
+        command
+            .write_header(&mut frame, acks)
+            .finish(command.data());
+        self.post(connection, &frame, Turn::AfterBatch);
+        Ok(())
     }
 }

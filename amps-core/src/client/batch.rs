@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::send::KEPT_BUFFER;
 use super::shared::Shared;
 use super::timer::Task;
-use super::wire::Wire;
+use super::wire::{Wire, empty};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::ErrorContext;
@@ -41,6 +41,11 @@ impl Batch {
         payload < self.limit
     }
 
+    #[cfg(test)]
+    pub(crate) fn collect_up_to(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.publishes == 0
     }
@@ -51,10 +56,7 @@ impl Batch {
 
     /// Forgets the frames; returns how many there were that no store has.
     pub(crate) fn clear(&mut self) -> usize {
-        self.frames.clear();
-        if self.frames.capacity() > self.limit.saturating_add(KEPT_BUFFER) {
-            self.frames = Vec::new();
-        }
+        empty(&mut self.frames, self.limit.saturating_add(KEPT_BUFFER));
         std::mem::take(&mut self.publishes) - std::mem::take(&mut self.stored)
     }
 

@@ -158,6 +158,8 @@ impl Client {
 pub(crate) struct Start {
     /// Where its messages are logged.
     pub(crate) store: Option<Arc<dyn BookmarkStore>>,
+    /// The bookmark, or the start of the range, that it is entered with.
+    pub(crate) point: String,
     /// It is over when the replay is done.
     pub(crate) ends_with_replay: bool,
     /// What the engine asks for to know.
@@ -165,13 +167,12 @@ pub(crate) struct Start {
 }
 
 impl Shared {
-    /// Makes the bookmark of a subscription one that the server understands, and tells the
-    /// bookmark store of it (rules L2, L13, L21). Does nothing for any other command.
+    /// Makes the bookmark of a subscription one that the server understands, and tells what the
+    /// bookmark store has to know of it (rules L2, L13, L21). Nothing for any other command.
     ///
     /// # Errors
     ///
-    /// `Store`: where it left off is not known, or where it starts could not be noted. Nothing was
-    /// sent.
+    /// `Store`: where it left off is not known. Nothing was sent.
     pub(crate) fn start_at_bookmark(&self, command: &mut Command) -> Result<Start> {
         if command.bookmark().is_empty() {
             return Ok(Start::default());
@@ -193,12 +194,10 @@ impl Shared {
             true => Some(BookmarkRange::parse(command.bookmark())?),
             false => None,
         };
-        if let Some(store) = &store {
-            let start = range
-                .as_ref()
-                .map_or(command.bookmark(), BookmarkRange::start);
-            store.enter(command.sub_id(), start)?;
-        }
+        let point = range
+            .as_ref()
+            .map_or(command.bookmark(), BookmarkRange::start)
+            .to_string();
         let ends_with_replay = range.is_some_and(|range| !range.end().is_empty());
         let mut acks = AckType::NONE;
         if store.is_some() {
@@ -209,6 +208,7 @@ impl Shared {
         }
         Ok(Start {
             store,
+            point,
             ends_with_replay,
             acks,
         })

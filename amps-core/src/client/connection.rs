@@ -1,5 +1,6 @@
 //! One connection: a socket, its number, and how far it is from its end.
 
+use crate::error::{ErrorContext, Result};
 use crate::transport::Transport;
 use crate::uri::AmpsUri;
 use crossbeam_channel::Receiver;
@@ -124,6 +125,16 @@ impl Connection {
 
     pub(crate) fn is_live(&self) -> bool {
         self.phase() == Phase::Live
+    }
+
+    /// Refuses to send over a connection that has ended.
+    pub(crate) fn check_live(&self, context: impl FnOnce() -> ErrorContext) -> Result<()> {
+        if self.is_live() {
+            return Ok(());
+        }
+        Err(context()
+            .with_reason("the connection was lost before it was sent")
+            .Disconnected())
     }
 
     /// Moves on to another phase. Under the state lock, by whoever took the connection out.

@@ -9,6 +9,7 @@ use super::routes::{Conflict, Route, RouteKind, RouteSpec, Routes, Sink};
 use super::shared::Shared;
 use super::unsubscribe::join;
 use crate::ack::AckType;
+use crate::bookmark;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
@@ -135,9 +136,16 @@ impl Shared {
         // The request stays as it was: another attempt may start elsewhere.
         let mut command = request.command.clone();
         let start = match request.plan.brings {
-            RouteKind::Acks => Start::default(),
+            RouteKind::Acks => {
+                if command.bookmark() == bookmark::MOST_RECENT {
+                    // What starts nothing has nothing to resolve it for (trap 81).
+                    command.set_field(Field::Bookmark, "");
+                }
+                Start::default()
+            }
             _ => self.start_at_bookmark(&mut command)?,
         };
+        let point = start.point.clone();
         let acks = request.plan.own_acks | start.acks | command.ack_type();
         let route = match request.plan.kind_of_route(&command, &request.sink) {
             Some(kind) => {
@@ -157,6 +165,12 @@ impl Shared {
             }
             return Ok(Executed::of(&command, route, None));
         }
+        if let Some(route) = &route
+            && let Err(error) = enter(route, &point)
+        {
+            self.routes.remove(route);
+            return Err(error);
+        }
         if request.changes_pace() && command.has_option("resume") {
             // Before it is sent: were the manager told afterwards, a loss in between would leave
             // it paused on the next connection. One that pauses is noted afterwards for the same
@@ -175,7 +189,7 @@ impl Shared {
     }
 
     /// Makes the server and the subscription manager agree with what has become of the route.
-    fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
+    pub(super) fn settle(self: &Arc<Self>, route: &Arc<Route>, sent: &Result<()>) {
         let take_back = match sent {
             Ok(()) => {
                 route.settle();
@@ -291,6 +305,15 @@ impl Shared {
             Ok(()) => Ok(()),
             Err(_) => Err(Error::refused(ack.reason(), context())),
         }
+    }
+}
+
+/// Tells the bookmark store where a subscription starts: when its id is its own, so that one that is
+/// refused here leaves that of another alone, and before the command is sent.
+fn enter(route: &Route, point: &str) -> Result<()> {
+    match &route.bookmarks {
+        Some(store) => store.enter(&route.sub_id, point),
+        None => Ok(()),
     }
 }
 

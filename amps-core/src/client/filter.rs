@@ -51,7 +51,8 @@ impl Client {
     ///
     /// It runs on one thread at a time: on the receive thread for what comes in, for what leaves on
     /// whichever thread sends, under the send lock. So it should be quick, and it cannot call this
-    /// client, which returns [`Error::Usage`]. Guide §12.3; rule Q1.
+    /// client, which returns [`Error::Usage`]; nor can it replace or remove itself: then nothing
+    /// changes, and the exception listener is told. Guide §12.3; rule Q1.
     pub fn set_transport_filter(
         &self,
         filter: impl FnMut(Direction, &mut Vec<u8>) + Send + 'static,
@@ -156,6 +157,11 @@ impl FilterSlot {
 
 impl Shared {
     fn set_filter(self: &Arc<Self>, filter: Option<Arc<Filter>>) {
+        let context = || ErrorContext::new("set the transport filter of", self.name());
+        if let Err(error) = self.check_not_in_store(context) {
+            self.callbacks.report(&error);
+            return;
+        }
         let mut wire = self.wire.lock();
         let mut incoming = self.filter.filter.lock();
         self.filter.any.store(filter.is_some(), Ordering::Release);

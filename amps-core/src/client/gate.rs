@@ -84,6 +84,12 @@ pub(crate) struct Driving {
 }
 
 impl Driving {
+    /// False once `disconnect` was called.
+    pub(crate) fn is_on(&self, state: &State) -> bool {
+        let mut drivers = state.drivers.now.iter();
+        drivers.any(|driver| driver.number == self.number)
+    }
+
     /// Ends it under the state lock, together with the change that ends the recovery. The caller
     /// opens the gate when it has let go of the lock.
     pub(crate) fn end(&self, state: &mut State) {
@@ -173,11 +179,8 @@ impl Shared {
                     .TimedOut());
             }
         }
-        match &state.connection {
-            Some(connection) => Ok(connection.clone()),
-            None => Err(context()
-                .with_reason("the client is not connected")
-                .Disconnected()),
-        }
+        let usable = state.usable_connection();
+        drop(state);
+        usable.map_err(|reason| context().with_reason(reason).Disconnected())
     }
 }

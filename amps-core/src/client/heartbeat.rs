@@ -46,16 +46,22 @@ impl Client {
     /// lost. It should be longer than the interval. A write that makes no progress for as long is
     /// a loss, too.
     pub fn set_heartbeat_with_timeout(&self, interval: Duration, idle: Duration) {
+        let shared = self.shared();
+        let context = || ErrorContext::new("set the heartbeat of", shared.name());
+        if let Err(error) = shared.check_not_in_store(context) {
+            shared.callbacks.report(&error);
+            return;
+        }
         let on = !interval.is_zero() && !idle.is_zero();
         let heartbeat = on.then_some(Heartbeat { interval, idle });
-        self.shared().settings.lock().heartbeat = heartbeat;
+        shared.settings.lock().heartbeat = heartbeat;
         let connection = {
-            let state = self.shared().state.lock();
+            let state = shared.state.lock();
             let logged_on = state.session.is_some();
             state.connection.clone().filter(|_| logged_on)
         };
         if let Some(connection) = connection {
-            self.shared().agree_on_heartbeat(&connection);
+            shared.agree_on_heartbeat(&connection);
         }
     }
 }

@@ -255,9 +255,10 @@ impl Shared {
             state.lost = Arc::downgrade(connection);
             // From here on waiting commands find somebody who makes the loss good.
             driving = Some(self.drive_in(state));
-            if supervisor.is_some() {
-                is_left_to_another = state.recovery.is_some();
-                recovery = (!is_left_to_another).then(|| state.begin_recovery());
+            // A loop that is under way has lost an attempt, and makes the next one.
+            is_left_to_another = state.recovery.is_some();
+            if supervisor.is_some() && !is_left_to_another {
+                recovery = Some(state.begin_recovery());
             }
         });
         if taken.is_none() {
@@ -282,7 +283,12 @@ impl Shared {
             (_, _, driving) => {
                 let handle = self.handle.lock().upgrade();
                 if let (Some(handle), false) = (handle, is_left_to_another) {
-                    let is_needed = || self.state.lock().connection.is_none();
+                    // Not after a `disconnect` that came meanwhile (rule B15).
+                    let is_needed = || {
+                        let state = self.state.lock();
+                        let is_wanted = driving.as_ref().is_some_and(|own| own.is_on(&state));
+                        is_wanted && state.connection.is_none()
+                    };
                     self.callbacks.disconnected(&Client { handle }, is_needed);
                 }
                 drop(driving);

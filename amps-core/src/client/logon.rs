@@ -83,9 +83,9 @@ impl Shared {
         self.check_may_wait(context)?;
         self.check_not_in_store(context)?;
         self.check_may_connect()?;
-        let connection = self.connection(context)?;
         // From here on commands of other threads wait, with retry on, as in any recovery.
         let driving = self.drive();
+        let connection = self.connection(context)?;
         let ack = self.handshake(&connection, options)?;
         let recovered = self
             .restore(&connection, &ack)

@@ -36,6 +36,8 @@ mod stored;
 mod stored_command;
 mod stores;
 pub(crate) mod supervise;
+#[cfg(test)]
+mod testing;
 mod timer;
 mod under_lock;
 mod unsubscribe;

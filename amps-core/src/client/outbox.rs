@@ -1,6 +1,12 @@
 //! Frames that must leave soon but for which nobody may wait.
 
+use super::connection::Connection;
+use super::send::KEPT_BUFFER;
+use super::shared::Shared;
+use super::wire::empty;
+use log::warn;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// Frames posted by threads that must not wait for the send lock: first of all the receive
@@ -58,6 +64,17 @@ impl Outbox {
         self.any.load(Ordering::SeqCst)
     }
 
+    /// True if frames are waiting that this thread posted itself, or that were posted before it got
+    /// the send lock.
+    pub(crate) fn knows_of_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.waiting.lock().frames.capacity()
+    }
+
     /// Moves what waits for `connection` to the end of `out`; `batch` adds what leaves first, if
     /// anything asks for that.
     pub(crate) fn take(
@@ -79,9 +96,74 @@ impl Outbox {
             }
             out.extend_from_slice(&waiting.frames);
         }
-        waiting.frames.clear();
+        empty(&mut waiting.frames, KEPT_BUFFER);
         waiting.after_batch = false;
         self.any.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Shared {
+    /// Posts frames: they leave as soon as they can, and the caller never waits.
+    pub(crate) fn post(self: &Arc<Self>, connection: &Arc<Connection>, frames: &[u8], turn: Turn) {
+        self.outbox.push(connection.number, frames, turn);
+        self.look_again();
+    }
+
+    /// Writes what was posted, if the send lock is free and as far as the socket takes it; a rest
+    /// is left to the flusher. Whoever let go of the lock calls this, too.
+    #[inline]
+    pub(crate) fn look_again(self: &Arc<Self>) {
+        while self.outbox.has_any() {
+            if self.is_under_send_lock() {
+                // From a transport filter; whoever runs it looks again.
+                return;
+            }
+            // Before the lock: a thread that finds it taken relies on its holder to look at the
+            // connection that is live by then.
+            let connection = self.state.lock().connection.clone();
+            let Some(connection) = connection else {
+                // For a connection that is gone; the next one clears it.
+                return;
+            };
+            let Some(mut wire) = self.wire.try_lock() else {
+                // Its holder looks again when it lets go.
+                return;
+            };
+            let drained = wire.drain_some(&connection, &self.outbox);
+            let news = wire.take_news();
+            drop(wire);
+            match drained {
+                Ok(true) => {}
+                Ok(false) => self.flush_later(&connection),
+                Err(error) => connection.broken_by(error),
+            }
+            self.tell(news);
+        }
+    }
+
+    /// Lets a thread that may wait finish what the socket did not take.
+    fn flush_later(self: &Arc<Self>, connection: &Arc<Connection>) {
+        if !connection.want_flush() {
+            return;
+        }
+        let (shared, flushed) = (self.clone(), connection.clone());
+        let name = format!("amps-flush-{}", self.name());
+        let spawned = connection.spawn(&name, move || {
+            while flushed.wait_for_flush() {
+                let mut wire = shared.wire.lock();
+                let drained = wire.drain(&flushed, &shared.outbox);
+                let is_broken = drained.map_err(|error| flushed.broken_by(error)).is_err();
+                // Also after a failure: what was posted meanwhile may be for a later connection.
+                shared.unlock(wire);
+                if is_broken {
+                    break;
+                }
+            }
+        });
+        if let Err(error) = spawned {
+            // The next sender finishes it instead.
+            warn!("no thread could be started to finish a frame: {error}");
+        }
     }
 }
 

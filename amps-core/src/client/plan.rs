@@ -1,11 +1,11 @@
 //! What each command asks for, waits for and brings, and what can be told wrong without the server.
 
 use super::routes::{RouteKind, Sink};
+use super::send::check_size;
 use crate::ack::AckType;
 use crate::command::Command;
 use crate::command_type::CommandType;
 use crate::error::{ErrorContext, Result};
-use crate::protocol::MAX_FRAME;
 
 /// What the engine does for a command beyond sending it (rule D1).
 pub(crate) struct Plan {
@@ -96,7 +96,8 @@ impl Plan {
 /// that pauses what is not there yet enters it paused (rule D11).
 fn only_changes_pace(command: &Command, is_routed: impl Fn(&str) -> bool) -> bool {
     let mut ids = command.sub_id().split(',').map(str::trim);
-    command.has_option("resume") || (command.has_option("pause") && ids.all(is_routed))
+    let only_pauses = command.has_option("pause") && !command.has_option("replace");
+    command.has_option("resume") || (only_pauses && ids.all(is_routed))
 }
 
 /// What can be told wrong without the server.
@@ -113,11 +114,7 @@ pub(crate) fn check(command: &Command) -> Result<()> {
             .with_reason("logging on is done by Client::logon")
             .Usage());
     }
-    if command.data().len() > MAX_FRAME {
-        let reason = format!("a payload of {} bytes", command.data().len());
-        return Err(context(command).with_reason(reason).Usage());
-    }
-    Ok(())
+    check_size(command.data(), || context(command))
 }
 
 /// How errors describe a command: its name, its topic, its filter.

@@ -37,8 +37,8 @@ impl Client {
     /// [`Error::InvalidTopic`]: the topic is empty. [`Error::Usage`]: the payload is beyond the
     /// protocol's limit, or this is a call from a store. [`Error::Store`]: the publish store could
     /// not keep it. In all these cases nothing was stored and nothing sent.
-    /// [`Error::Disconnected`], only without a store: not connected, or the connection broke; then
-    /// the server may have received it.
+    /// [`Error::Disconnected`], only without a store: not connected, or another thread is about to
+    /// log on, or the connection broke; then the server may have received it.
     #[inline]
     pub fn publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
         self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), None)

@@ -4,9 +4,9 @@ use super::Client;
 use super::ask::{Patience, Question};
 use super::connection::Connection;
 use super::execute::register;
-use super::outbox::Turn;
 use super::plan::context;
 use super::routes::{Route, RouteKind, RouteSpec, Sink};
+use super::send::check_size;
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;
@@ -14,7 +14,7 @@ use crate::command_type::CommandType;
 use crate::error::{Error, ErrorContext, Result};
 use crate::handler::{HandlerOutcome, MessageHandler};
 use crate::message::Message;
-use crate::protocol::{Field, MAX_FRAME};
+use crate::protocol::Field;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +58,9 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`] and [`Client::add_message_handler`]. [`Error::TimedOut`]: no answer in
-    /// time. Any other [command error](Error::is_command_error): the server refused. The handler
-    /// is gone after an error.
+    /// time; a subscription or query is taken back. Any other
+    /// [command error](Error::is_command_error): the server refused. The handler is gone after an
+    /// error.
     pub fn send_with_handler<H, O>(
         &self,
         handler: H,
@@ -139,24 +140,13 @@ fn sendable(message: &Message) -> Result<Command> {
     if command.command() == CommandType::Logon {
         return refused("logging on is done by Client::logon");
     }
-    if command.data().len() > MAX_FRAME {
-        return refused("the payload is beyond the limit of the protocol");
-    }
+    check_size(command.data(), || context(&command))?;
     Ok(command)
 }
 
 impl Shared {
     fn send_raw(self: &Arc<Self>, connection: &Arc<Connection>, command: &Command) -> Result<()> {
-        let acks = command.ack_type();
-        if command.is_publish() {
-            return self.send_command(connection, command, acks, || context(command));
-        }
-        let mut frame = Vec::new();
-        command
-            .write_header(&mut frame, acks)
-            .finish(command.data());
-        self.post(connection, &frame, Turn::AfterBatch);
-        Ok(())
+        self.send_command(connection, command, command.ack_type(), || context(command))
     }
 
     fn send_raw_and_wait(
@@ -189,7 +179,7 @@ impl Shared {
             self.send_raw(&connection, command)
         };
         if sent.is_err() {
-            self.routes.remove(&route);
+            self.settle(&route, &sent);
         }
         sent
     }

@@ -81,7 +81,8 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
             Ok(count) => frames.advance(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if is_timeout(&error) => {
-                if let Some(limit) = idle_limit {
+                // Unless it was changed during the wait.
+                if let Some(limit) = idle_limit.filter(|_| connection.idle_limit() == idle_limit) {
                     return no_heartbeat(connection, limit);
                 }
                 continue;
@@ -430,10 +431,10 @@ impl Shared {
         match &route.sink {
             Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
             Sink::Handler(handler) => {
-                let handled = handler.call(message);
-                if message.has_lease() {
-                    self.acknowledge_handled(message, &route.backlog, handled.is_ok());
-                }
+                let handled = match message.has_lease() {
+                    true => self.handle_leased(handler, message, route),
+                    false => handler.call(message),
+                };
                 if let Err(error) = handled {
                     self.callbacks.report(&error);
                 }

@@ -164,9 +164,11 @@ impl Shared {
         }
         connection.transport.abandon_unsent();
         connection.transport.shutdown();
+        self.acks.forget(connection.number);
         self.end_all(connection);
         self.go_offline();
         self.announce();
+        self.lose_batch(connection);
     }
 
     /// Runs what was deferred to this moment. What is deferred meanwhile waits for the next.

@@ -4,7 +4,7 @@ use super::acks::Backlog;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
 use crate::handler::MessageHandler;
-use crate::message::Message;
+use crate::message::{Message, Settlements, Settling};
 use crate::protocol::Status;
 use crate::queue::StreamQueue;
 use crate::store::BookmarkStore;
@@ -83,6 +83,8 @@ struct Progress {
     is_given_up: bool,
     /// The subscription manager has it.
     is_tracked: bool,
+    /// The messages of a queue that its handler is called with.
+    settlements: Settlements,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -162,6 +164,7 @@ impl Route {
                 is_lost: false,
                 is_given_up: false,
                 is_tracked: false,
+                settlements: Settlements::default(),
             }),
         }
     }
@@ -208,6 +211,11 @@ impl Route {
         let mut progress = self.progress.lock();
         progress.is_given_up = true;
         progress.is_tracked
+    }
+
+    /// How its handler says of the next message that it has taken care of it.
+    pub(crate) fn settle_next(&self) -> Settling {
+        self.progress.lock().settlements.begin()
     }
 
     /// True if the query of this route has not delivered its last record.

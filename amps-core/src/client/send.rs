@@ -5,12 +5,10 @@
 //! sequence is below one that it has seen.
 
 use super::connection::Connection;
-use super::outbox::Turn;
 use super::shared::Shared;
 use super::wire::{News, Wire};
 use crate::error::{Error, ErrorContext, Result};
 use crate::protocol::{MAX_FRAME, frames_in};
-use log::warn;
 use parking_lot::MutexGuard;
 use std::io;
 use std::sync::Arc;
@@ -42,47 +40,52 @@ impl Shared {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
         let connection = match wire.connection.upgrade() {
-            Some(connection) if connection.is_live() => connection,
-            _ => {
-                let connection = self.connection(&context)?;
-                wire.connection = Arc::downgrade(&connection);
-                connection
-            }
+            Some(connection) if connection.is_live() => Ok(connection),
+            _ => self.connection(&context).inspect(|connection| {
+                wire.connection = Arc::downgrade(connection);
+            }),
         };
-        let result = if wire.batch.takes(payload.len()) {
-            self.collect_frame(&mut wire, &connection, payload, &context, encode)
-        } else {
-            self.write_frame(&mut wire, &connection, payload, &context, encode)
-        };
+        // No return before the lock is let go of as it must be: somebody may have posted a frame.
+        let result = connection.and_then(|connection| {
+            self.collect_or_write(&mut wire, &connection, payload, context, encode)
+        });
         self.unlock(wire);
         result
     }
 
-    /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was prepared for it never goes to a
-    /// later one. If it may not join the batch, it leaves after it.
+    /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was
+    /// prepared for it never goes to a later one.
     pub(crate) fn send_on(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
-        may_wait: bool,
         payload: &[u8],
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
         self.check_not_in_store(&context)?;
         let mut wire = self.wire.lock();
-        let result = if connection.is_live() {
-            if may_wait && wire.batch.takes(payload.len()) {
-                self.collect_frame(&mut wire, connection, payload, &context, encode)
-            } else {
-                self.write_frame(&mut wire, connection, payload, &context, encode)
-            }
-        } else {
-            Err(context()
-                .with_reason("the connection was lost before it was sent")
-                .Disconnected())
-        };
+        let result = connection
+            .check_live(&context)
+            .and_then(|()| self.collect_or_write(&mut wire, connection, payload, context, encode));
         self.unlock(wire);
         result
+    }
+
+    #[inline]
+    fn collect_or_write(
+        self: &Arc<Self>,
+        wire: &mut Wire,
+        connection: &Connection,
+        payload: &[u8],
+        context: impl Fn() -> ErrorContext,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
+        check_size(payload, &context)?;
+        if wire.batch.takes(payload.len()) {
+            self.collect_frame(wire, connection, payload, context, encode)
+        } else {
+            self.write_frame(wire, connection, payload, context, encode)
+        }
     }
 
     /// Lets a frame join the batch, and writes that if it is full now.
@@ -94,7 +97,8 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        wire.turn_to(connection);
+        wire.make_way(connection, &self.outbox)
+            .map_err(|error| broken(connection, error, &context))?;
         let start = wire.batch.frames.len();
         self.join_batch(wire, connection, payload, encode)
             .map_err(|error| {
@@ -112,9 +116,11 @@ impl Shared {
         payload: &[u8],
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
-        wire.turn_to(connection);
-        wire.batch.stored += 1;
-        if let Err(error) = self.join_batch(wire, connection, payload, encode) {
+        let joined = wire.make_way(connection, &self.outbox).and_then(|()| {
+            wire.batch.stored += 1;
+            self.join_batch(wire, connection, payload, encode)
+        });
+        if let Err(error) = joined {
             connection.broken_by(error);
         }
     }
@@ -148,13 +154,6 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        if payload.len() > MAX_FRAME {
-            let reason = format!(
-                "a payload of {} bytes; the limit is {MAX_FRAME}",
-                payload.len()
-            );
-            return Err(context().with_reason(reason).Usage());
-        }
         wire.frame.clear();
         encode(&mut wire.frame);
         let rest = if payload.len() <= COPIED_PAYLOAD || wire.filter.is_some() {
@@ -207,44 +206,6 @@ impl Shared {
         self.tell(news);
     }
 
-    /// Posts frames: they leave as soon as they can, and the caller never waits.
-    pub(crate) fn post(self: &Arc<Self>, connection: &Arc<Connection>, frames: &[u8], turn: Turn) {
-        self.outbox.push(connection.number, frames, turn);
-        self.look_again();
-    }
-
-    /// Writes what was posted, if the send lock is free and as far as the socket takes it; a rest
-    /// is left to the flusher. Whoever let go of the lock calls this, too.
-    #[inline]
-    pub(crate) fn look_again(self: &Arc<Self>) {
-        while self.outbox.has_any() {
-            if self.is_under_send_lock() {
-                // From a transport filter; whoever runs it looks again.
-                return;
-            }
-            // Before the lock: a thread that finds it taken relies on its holder to look at the
-            // connection that is live by then.
-            let connection = self.state.lock().connection.clone();
-            let Some(connection) = connection else {
-                // For a connection that is gone; the next one clears it.
-                return;
-            };
-            let Some(mut wire) = self.wire.try_lock() else {
-                // Its holder looks again when it lets go.
-                return;
-            };
-            let drained = wire.drain_some(&connection, &self.outbox);
-            let news = wire.take_news();
-            drop(wire);
-            match drained {
-                Ok(true) => {}
-                Ok(false) => self.flush_later(&connection),
-                Err(error) => connection.broken_by(error),
-            }
-            self.tell(news);
-        }
-    }
-
     /// Tells the exception listener what happened under the send lock.
     #[inline]
     pub(crate) fn tell(&self, news: News) {
@@ -255,29 +216,17 @@ impl Shared {
             self.callbacks.report(&failure);
         }
     }
+}
 
-    /// Lets a thread that may wait finish what the socket did not take.
-    fn flush_later(self: &Arc<Self>, connection: &Arc<Connection>) {
-        if !connection.want_flush() {
-            return;
-        }
-        let (shared, flushed) = (self.clone(), connection.clone());
-        let name = format!("amps-flush-{}", self.name());
-        let spawned = connection.spawn(&name, move || {
-            while flushed.wait_for_flush() {
-                let mut wire = shared.wire.lock();
-                if let Err(error) = wire.drain(&flushed, &shared.outbox) {
-                    flushed.broken_by(error);
-                    break;
-                }
-                shared.unlock(wire);
-            }
-        });
-        if let Err(error) = spawned {
-            // The next sender finishes it instead.
-            warn!("no thread could be started to finish a frame: {error}");
-        }
+/// Refuses what no frame can carry, before anything is encoded or stored.
+#[inline]
+pub(crate) fn check_size(payload: &[u8], context: impl Fn() -> ErrorContext) -> Result<()> {
+    let length = payload.len();
+    if length <= MAX_FRAME {
+        return Ok(());
     }
+    let reason = format!("a payload of {length} bytes; the limit is {MAX_FRAME}");
+    Err(context().with_reason(reason).Usage())
 }
 
 /// Ends a connection that a write failed on, and makes the error of the caller whose frame it was.
@@ -291,3 +240,6 @@ fn broken(connection: &Connection, error: io::Error, context: impl Fn() -> Error
         .with_source(source)
         .Disconnected()
 }
+
+#[cfg(test)]
+mod tests;

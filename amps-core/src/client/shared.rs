@@ -109,6 +109,25 @@ impl State {
         self.news.push_back(news);
     }
 
+    /// The connection in use, or why there is none.
+    ///
+    /// Before a logon it is for the thread that makes it good alone: a server closes a connection
+    /// on whatever comes ahead of the logon.
+    pub(crate) fn usable_connection(&self) -> Result<Arc<Connection>, &'static str> {
+        match &self.connection {
+            None => Err("the client is not connected"),
+            Some(_) if self.is_logging_on() && !self.drivers.has_this_thread() => {
+                Err("the client is logging on")
+            }
+            Some(connection) => Ok(connection.clone()),
+        }
+    }
+
+    /// True if somebody is about to log on.
+    pub(crate) fn is_logging_on(&self) -> bool {
+        self.session.is_none() && !self.drivers.is_empty()
+    }
+
     /// True if this is the connection in use.
     pub(crate) fn is_current(&self, connection: &Connection) -> bool {
         let current = self.connection.as_ref();
@@ -204,15 +223,14 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// `Disconnected` if there is none. `Usage` under the send lock.
+    /// `Disconnected` if there is none, or another thread is about to log on over it. `Usage` under
+    /// the send lock.
     pub(crate) fn connection(&self, context: impl Fn() -> ErrorContext) -> Result<Arc<Connection>> {
         self.check_not_in_store(&context)?;
-        match &self.state.lock().connection {
-            Some(connection) => Ok(connection.clone()),
-            None => Err(context()
-                .with_reason("the client is not connected")
-                .Disconnected()),
-        }
+        let state = self.state.lock();
+        let usable = state.usable_connection();
+        drop(state);
+        usable.map_err(|reason| context().with_reason(reason).Disconnected())
     }
 
     /// True on a receive thread of this client. There, waiting for the server would wait for ever;

@@ -5,11 +5,12 @@
 //! has caught up, and what is written afterwards is in the order of the numbers (rules K2, K6).
 
 use super::connection::Connection;
+use super::send::check_size;
 use super::shared::Shared;
 use super::under_lock::under_send_lock;
 use super::wire::Wire;
 use crate::error::{ErrorContext, Result};
-use crate::protocol::{Field, FrameWriter, MAX_FRAME};
+use crate::protocol::{Field, FrameWriter};
 use crate::store::OutgoingCommand;
 use log::warn;
 use parking_lot::MutexGuard;
@@ -91,13 +92,7 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>, u64),
     ) -> Result<u64> {
-        if command.data.len() > MAX_FRAME {
-            let reason = format!(
-                "a payload of {} bytes; the limit is {MAX_FRAME}",
-                command.data.len()
-            );
-            return Err(context().with_reason(reason).Usage());
-        }
+        check_size(command.data, &context)?;
         let live = wire.live_connection(self.id())?;
         let Some(store) = &wire.store else {
             return Err(context().with_reason("there is no publish store").Usage());

@@ -25,8 +25,7 @@ impl Shared {
         }
         let (connection, is_logging_on) = {
             let state = self.state.lock();
-            let is_logging_on = state.session.is_none() && !state.drivers.is_empty();
-            (state.connection.clone(), is_logging_on)
+            (state.connection.clone(), state.is_logging_on())
         };
         let Some(connection) = connection else {
             return Ok(());

@@ -19,6 +19,14 @@ use std::time::{Duration, Instant};
 /// How long a disconnect waits before it tries again to write what the socket did not take.
 const RETRY: Duration = Duration::from_millis(1);
 
+/// Empties a buffer, and lets go of it if it grew beyond what is worth keeping.
+pub(crate) fn empty(buffer: &mut Vec<u8>, kept: usize) {
+    buffer.clear();
+    if buffer.capacity() > kept {
+        *buffer = Vec::new();
+    }
+}
+
 /// What the send lock guards.
 #[derive(Default)]
 pub(crate) struct Wire {
@@ -74,7 +82,7 @@ impl Wire {
 
     /// Drops what has not left yet: its connection is gone.
     pub(crate) fn give_up(&mut self) {
-        self.unfinished.clear();
+        empty(&mut self.unfinished, KEPT_BUFFER);
         self.news.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
     }
 
@@ -112,7 +120,7 @@ impl Wire {
 
     /// Notes that everything unfinished was written.
     pub(super) fn finish(&mut self) {
-        self.unfinished.clear();
+        empty(&mut self.unfinished, KEPT_BUFFER);
         self.unfinished_publishes = 0;
     }
 
@@ -124,6 +132,15 @@ impl Wire {
             self.finish();
         }
         Ok(())
+    }
+
+    /// Before a publish joins the batch: what was posted before it must leave before it.
+    pub(super) fn make_way(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
+        self.turn_to(connection);
+        match outbox.knows_of_any() {
+            true => self.drain(connection, outbox),
+            false => Ok(()),
+        }
     }
 
     /// Writes what was posted and then the batch, waiting for the socket.
@@ -210,9 +227,7 @@ impl Wire {
                 .bytes_sent
                 .add(self.frame.len() + payload.len());
         }
-        if self.frame.capacity() > KEPT_BUFFER {
-            self.frame = Vec::new();
-        }
+        empty(&mut self.frame, KEPT_BUFFER);
         result
     }
 }

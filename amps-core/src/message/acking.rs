@@ -7,9 +7,10 @@ use crate::error::{ErrorContext, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How a stream hears that the application has taken care of a message itself.
+/// How a stream, or whoever calls a handler, hears that the application has taken care of a message
+/// itself.
 ///
-/// The stream hands its messages out one after the other and wants to know of the last one only.
+/// A stream hands its messages out one after the other and wants to know of the last one only.
 /// So all share one cell, which allocates nothing per message, and every copy of a message counts.
 #[derive(Clone)]
 pub(crate) struct Settling {
@@ -19,14 +20,25 @@ pub(crate) struct Settling {
     number: u64,
 }
 
-impl Settling {
-    pub(crate) fn new(settled: &Arc<AtomicU64>, number: u64) -> Settling {
+/// Numbers the messages that are handed out one after the other.
+#[derive(Default)]
+pub(crate) struct Settlements {
+    settled: Arc<AtomicU64>,
+    handed_out: u64,
+}
+
+impl Settlements {
+    /// For the next message.
+    pub(crate) fn begin(&mut self) -> Settling {
+        self.handed_out += 1;
         Settling {
-            settled: settled.clone(),
-            number,
+            settled: self.settled.clone(),
+            number: self.handed_out,
         }
     }
+}
 
+impl Settling {
     fn set(&self, settled: bool) {
         if settled {
             self.settled.fetch_max(self.number, Ordering::AcqRel);
@@ -101,8 +113,8 @@ impl Message {
     /// Says whether this message is left out of automatic acknowledgement: neither acknowledged
     /// nor returned to its queue. The application does that itself, when it is done.
     ///
-    /// A handler says so on the message that it is given. For the messages of a stream any copy
-    /// will do, until the next one is asked for. Rule G6.
+    /// Any copy will do: until the handler has returned, or until the next message of the stream is
+    /// asked for. Rule G6.
     pub fn set_ignore_auto_ack(&self, ignore: bool) {
         self.ignore_auto_ack.store(ignore, Ordering::Release);
         if let Some(settling) = &self.settling {
@@ -117,7 +129,7 @@ impl Message {
             || self.settling.as_ref().is_some_and(Settling::is_set)
     }
 
-    /// Lets a stream hear when the application takes care of this message.
+    /// Lets whoever hands it out hear when the application takes care of this message.
     pub(crate) fn settle_with(&mut self, settling: Settling) {
         self.settling = Some(settling);
     }

@@ -7,7 +7,7 @@ mod oof;
 mod owned;
 mod walk;
 
-pub(crate) use acking::Settling;
+pub(crate) use acking::{Settlements, Settling};
 pub(crate) use chunk::{Origin, Reader};
 pub use oof::OofReason;
 

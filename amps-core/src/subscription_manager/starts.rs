@@ -46,6 +46,10 @@ pub(super) fn of_group<'a>(
     let store = client.bookmark_store();
     let mut starts = Vec::new();
     for command in commands {
+        if command.bookmark().is_empty() || BookmarkRange::is_range(command.bookmark()) {
+            // A range keeps its end (rule L22).
+            return Ok(None);
+        }
         starts.push(match &store {
             Some(store) => store.most_recent(command.sub_id())?,
             None if command.bookmark() == bookmark::MOST_RECENT => bookmark::EPOCH.to_string(),

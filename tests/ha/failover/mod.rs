@@ -227,16 +227,21 @@ fn run(size: &Size, discards: Discards) {
     });
     disturber.finish();
     wait_for(size.messages_each);
+    let kept = [0, 1].map(|at| witnesses[at].keep());
     for victim in &victims {
         victim.client.publish_flush(PATIENCE).unwrap();
         assert_eq!(victim.client.unpersisted_count(), 0);
-        // Whoever comes back now must be sent nothing again.
+        // Whoever comes back now must be sent nothing again but what was not discarded.
         let logons = victim.logons();
         disturbing::cut(&brokers, victim);
         eventually("it comes back", || victim.logons() > logons);
     }
     (0..PUBLISHERS.len()).for_each(|at| publish(at, size.messages_each + 1));
     wait_for(size.messages_each + 1);
+    for (witness, kept) in witnesses.iter().zip(&kept) {
+        witness.check_repeated(kept);
+        assert_eq!(kept.is_empty(), discards == Discards::AtOnce);
+    }
 
     let total = (size.messages_each + 1) * PUBLISHERS.len() as u64;
     for broker in &brokers {
@@ -250,9 +255,8 @@ fn run(size: &Size, discards: Discards) {
         thread.join().unwrap();
     }
     let repeats = witnesses.map(|witness| witness.verdict());
-    match discards {
-        Discards::AtOnce => assert_eq!(repeats, [0, 0]),
-        Discards::Late => assert!(repeats.iter().all(|repeats| *repeats > 0), "{repeats:?}"),
+    if discards == Discards::AtOnce {
+        assert_eq!(repeats, [0, 0]);
     }
     println!(
         "{total} messages, {logons} logons, repeats {repeats:?}, {:?}",

@@ -3,7 +3,7 @@
 use crate::PATIENCE;
 use amps::{Client, Message, WeakClient};
 use parking_lot::{Condvar, Mutex};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Receiver;
 use std::time::{Instant, SystemTime};
 
@@ -20,6 +20,8 @@ struct Seen {
     /// When the discard of a message was done.
     discarded: HashMap<(usize, u64), SystemTime>,
     repeats: u64,
+    /// What came again since [`Witness::keep`].
+    repeated: HashSet<(usize, u64)>,
     faults: Vec<String>,
 }
 
@@ -27,6 +29,8 @@ struct Seen {
 pub(super) struct Witness {
     seen: Mutex<Seen>,
     changed: Condvar,
+    /// Set when nothing is discarded late any more; held while something is.
+    is_keeping: Mutex<bool>,
 }
 
 impl Witness {
@@ -37,6 +41,7 @@ impl Witness {
                 ..Seen::default()
             }),
             changed: Condvar::new(),
+            is_keeping: Mutex::new(false),
         }
     }
 
@@ -51,6 +56,7 @@ impl Witness {
             Some(format!("{publisher}:{number} came after {last}"))
         } else {
             seen.repeats += 1;
+            seen.repeated.insert((publisher, number));
             // The store was asked after the frame was received.
             let done = seen.discarded.get(&(publisher, number));
             done.filter(|done| **done < message.received_at())
@@ -79,13 +85,33 @@ impl Witness {
         let mut kept = Vec::new();
         while let Ok(next) = received.recv() {
             kept.push(next);
-            if kept.len() > KEPT {
+            let is_keeping = self.is_keeping.lock();
+            if kept.len() > KEPT && !*is_keeping {
                 let (client, message) = kept.swap_remove(rng.usize(..kept.len()));
                 if let Some(client) = client.upgrade() {
                     self.discard(&client, &message);
                 }
             }
         }
+    }
+
+    /// Ends the late discards; returns what was seen and is not discarded, all of which must come
+    /// again after the next loss.
+    pub(super) fn keep(&self) -> HashSet<(usize, u64)> {
+        *self.is_keeping.lock() = true;
+        let mut seen = self.seen.lock();
+        seen.repeated.clear();
+        let each = seen.last.iter().enumerate();
+        each.flat_map(|(publisher, last)| (1..=*last).map(move |number| (publisher, number)))
+            .filter(|message| !seen.discarded.contains_key(message))
+            .collect()
+    }
+
+    /// Fails if something was not discarded and did not come again.
+    pub(super) fn check_repeated(&self, kept: &HashSet<(usize, u64)>) {
+        let seen = self.seen.lock();
+        let lost: Vec<_> = kept.difference(&seen.repeated).collect();
+        assert!(lost.is_empty(), "never again: {lost:?} of {}", kept.len());
     }
 
     /// Waits until this number has come from every publisher, and fails as soon as one is missing

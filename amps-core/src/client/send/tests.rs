@@ -1,0 +1,95 @@
+//! What only happens if threads meet at the wrong moment.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use super::KEPT_BUFFER;
+use crate::client::outbox::Turn;
+use crate::client::shared::Shared;
+use crate::client::testing::{PATIENCE, connect, framed, full, open};
+use crate::error::ErrorContext;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn client() -> Arc<Shared> {
+    Arc::new(Shared::new("threads".to_string()))
+}
+
+/// Publishes what it is given as it stands.
+fn publish(shared: &Arc<Shared>, frame: &[u8]) -> crate::Result<()> {
+    let context = || ErrorContext::new("publish", "t");
+    let wire = shared.wire.lock();
+    shared.send(wire, b"", context, |out| out.extend_from_slice(frame))
+}
+
+/// Does something when it is dropped.
+struct AtLast<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtLast<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+#[test]
+fn a_flusher_whose_connection_broke_strands_no_frame_of_the_next_one() {
+    let shared = client();
+    let (first, waits, release) = full(1);
+    connect(&shared, &first);
+    shared.post(&first, &framed(b"old"), Turn::AtOnce);
+    waits.recv_timeout(PATIENCE).unwrap();
+    // The flusher holds the send lock. Meanwhile the client has connected anew.
+    let (second, taken) = open(2);
+    connect(&shared, &second);
+    shared.post(&second, &framed(b"logon"), Turn::AtOnce);
+    assert!(taken.is_empty());
+    release.send(()).unwrap();
+    assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), framed(b"logon"));
+}
+
+#[test]
+fn a_publish_that_finds_no_connection_strands_no_frame_of_the_next_one() {
+    let shared = client();
+    let (connection, taken) = open(1);
+    let late = AtLast(|| {
+        // After the look for a connection.
+        connect(&shared, &connection);
+        shared.post(&connection, &framed(b"logon"), Turn::AtOnce);
+    });
+    let context = || ErrorContext::new("publish", "t");
+    let sent = shared.send(shared.wire.lock(), b"", context, move |_| {
+        let _late = &late;
+    });
+    assert!(sent.is_err());
+    assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), framed(b"logon"));
+}
+
+#[test]
+fn q7_a_publish_that_joins_a_batch_does_not_overtake_what_was_posted_before_it() {
+    let shared = client();
+    let (connection, taken) = open(1);
+    connect(&shared, &connection);
+    shared.wire.lock().batch.collect_up_to(1 << 20);
+    publish(&shared, &framed(b"1")).unwrap();
+    // As if another thread had had the send lock at this moment.
+    shared.outbox.push(1, &framed(b"delete"), Turn::AfterBatch);
+    publish(&shared, &framed(b"2")).unwrap();
+    shared.send_batch(None);
+    let mut sent = Vec::new();
+    while let Ok(bytes) = taken.recv_timeout(Duration::ZERO) {
+        sent.extend(bytes);
+    }
+    let expected = [framed(b"1"), framed(b"delete"), framed(b"2")];
+    assert_eq!(sent, expected.concat());
+}
+
+#[test]
+fn what_one_huge_command_needed_is_let_go() {
+    let shared = client();
+    let (connection, taken) = open(1);
+    connect(&shared, &connection);
+    let huge = framed(&vec![b'x'; 2 * KEPT_BUFFER]);
+    shared.post(&connection, &huge, Turn::AtOnce);
+    assert_eq!(taken.recv_timeout(PATIENCE).unwrap().len(), huge.len());
+    assert!(shared.wire.lock().unfinished.capacity() <= KEPT_BUFFER);
+    assert!(shared.outbox.capacity() <= KEPT_BUFFER);
+}
