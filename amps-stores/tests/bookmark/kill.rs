@@ -137,13 +137,13 @@ fn kill_again_and_again(kind: Kind, times: u64, seed: u64) {
 }
 
 #[test]
-fn a_mapped_file_survives_50_kills() {
-    kill_again_and_again(Kind::Mmap, 50, 1);
+fn a_mapped_file_survives_100_kills() {
+    kill_again_and_again(Kind::Mmap, 100, 1);
 }
 
 #[test]
-fn a_logged_file_survives_50_kills() {
-    kill_again_and_again(Kind::Logged, 50, 2);
+fn a_logged_file_survives_100_kills() {
+    kill_again_and_again(Kind::Logged, 100, 2);
 }
 
 /// A ring knows less after a restart, so each kill begins with a new file.
@@ -156,9 +156,9 @@ fn a_ring_survives_20_kills() {
 
 #[test]
 #[ignore = "the long mode of the above"]
-fn files_survive_2000_kills() {
+fn files_survive_2000_kills_each() {
     thread::scope(|scope| {
-        scope.spawn(|| kill_again_and_again(Kind::Mmap, 1_000, 10_000));
-        scope.spawn(|| kill_again_and_again(Kind::Logged, 1_000, 20_000));
+        scope.spawn(|| kill_again_and_again(Kind::Mmap, 2_000, 10_000));
+        scope.spawn(|| kill_again_and_again(Kind::Logged, 2_000, 20_000));
     });
 }
