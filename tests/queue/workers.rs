@@ -62,8 +62,10 @@ fn no_job_is_lost_while_workers_fail_and_are_disconnected() {
             });
         }
         let broker = &broker;
+        // Not for ever: who is cut again and again never collects enough acknowledgements for a
+        // batch of the last few jobs.
         scope.spawn(move || {
-            while broker.queue_depth("jobs") > 0 {
+            for _ in 0..30 {
                 for number in 0..3 {
                     broker.disconnect_client(&format!("storm-{number}"));
                     thread::sleep(Duration::from_millis(10));
