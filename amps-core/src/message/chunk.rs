@@ -50,20 +50,24 @@ impl Chunk {
 
 /// Makes messages of what a connection reads.
 pub(crate) struct Reader {
-    /// The place of the chunk at hand, which is used again if nobody keeps a message of it: so
-    /// nothing is allocated for messages that are only handled.
-    chunk: Arc<Chunk>,
+    /// The places of the last chunks, that of the chunk at hand first. One is used again when nobody
+    /// keeps a message of it any more: so nothing is allocated for messages that are only handled,
+    /// nor for those of a stream whose reader keeps up.
+    chunks: [Arc<Chunk>; PLACES],
 }
+
+/// How many chunks a reader of a stream may be behind.
+const PLACES: usize = 4;
 
 impl Reader {
     pub(crate) fn new(origin: Origin) -> Reader {
-        let empty = Chunk {
+        let empty = || Chunk {
             bytes: Bytes::new(),
             received_at: SystemTime::UNIX_EPOCH,
-            origin,
+            origin: origin.clone(),
         };
         Reader {
-            chunk: Arc::new(empty),
+            chunks: std::array::from_fn(|_| Arc::new(empty())),
         }
     }
 
@@ -76,16 +80,19 @@ impl Reader {
         received_at: SystemTime,
         each: impl FnMut(&mut Message),
     ) -> Result<usize, ParseError> {
-        match Arc::get_mut(&mut self.chunk) {
+        // The one that was used longest ago is the likeliest to be free.
+        self.chunks.rotate_right(1);
+        let place = &mut self.chunks[0];
+        match Arc::get_mut(place) {
             Some(chunk) => {
                 chunk.bytes = bytes;
                 chunk.received_at = received_at;
             }
             None => {
-                self.chunk = Arc::new(Chunk {
+                *place = Arc::new(Chunk {
                     bytes,
                     received_at,
-                    origin: self.chunk.origin.clone(),
+                    origin: place.origin.clone(),
                 });
             }
         }
@@ -94,23 +101,26 @@ impl Reader {
         read
     }
 
-    /// Lets the buffer of the last chunk be used again, if nobody keeps a message of it. Its place
-    /// stays, because the messages may be gone before the next chunk comes; not so with a huge one.
+    /// Lets the buffers of chunks be used again of which nobody keeps a message. The places stay,
+    /// because the messages may be gone before the next chunk comes; not so with huge ones.
     pub(crate) fn let_go(&mut self) {
-        let is_huge = self.chunk.bytes.len() > HUGE;
-        if let Some(chunk) = Arc::get_mut(&mut self.chunk) {
-            chunk.bytes = Bytes::new();
-        } else if is_huge {
-            self.chunk = self.chunk.with_bytes(Bytes::new());
+        for place in &mut self.chunks {
+            let is_huge = place.bytes.len() > HUGE;
+            if let Some(chunk) = Arc::get_mut(place) {
+                chunk.bytes = Bytes::new();
+            } else if is_huge {
+                *place = place.with_bytes(Bytes::new());
+            }
         }
     }
 
     #[inline]
     fn read(&self, mut each: impl FnMut(&mut Message)) -> Result<usize, ParseError> {
-        let bytes = &self.chunk.bytes;
+        let chunk = &self.chunks[0];
+        let bytes = &chunk.bytes;
         let nothing = Span::EMPTY;
         let mut count = 0;
-        let mut message = Message::over(self.chunk.clone(), Header::EMPTY, nothing, nothing);
+        let mut message = Message::over(chunk.clone(), Header::EMPTY, nothing, nothing);
         for body in frames_in(bytes) {
             // Nothing is read beyond the frame, whatever its header says.
             let frame = &bytes[..body.end];
