@@ -75,6 +75,20 @@ fn put(place: &mut [u8], mut number: u64) {
     }
 }
 
+/// How long this thread has worked: what a busy machine does to it meanwhile does not count.
+#[cfg(all(test, unix))]
+pub(crate) fn time_of_this_thread() -> std::time::Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Elsewhere, how long the process has.
+#[cfg(all(test, not(unix)))]
+pub(crate) fn time_of_this_thread() -> std::time::Duration {
+    static BEGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    BEGIN.get_or_init(std::time::Instant::now).elapsed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

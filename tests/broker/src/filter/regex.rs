@@ -134,7 +134,8 @@ fn guarded<T>(pattern: &str, call: impl FnOnce() -> T) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use crate::time::time_of_this_thread;
+    use std::time::Duration;
 
     #[test]
     fn a_pattern_that_breaks_the_engine_at_once_is_refused() {
@@ -191,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_searches_the_longest_text_for_minutes() {
+    fn no_pattern_searches_the_longest_text_for_seconds() {
         let short = vec![b'a'; BACKTRACKING_TEXT_LIMIT];
         for pattern in [r"(?=.*xy)z", r"(a*)*\1c", r"(?=[ab]*a[ab]{300}c)z"] {
             let regex = Regex::of_bytes(pattern).unwrap();
-            let begin = Instant::now();
+            let begin = time_of_this_thread();
             assert!(!regex.is_in(&short), "{pattern}");
-            let time = begin.elapsed();
-            assert!(time < Duration::from_secs(30), "{pattern}: {time:?}");
+            let time = time_of_this_thread() - begin;
+            assert!(time < Duration::from_secs(4), "{pattern}: {time:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What functions and patterns give.
 
 use super::*;
+use crate::time::time_of_this_thread;
 
 #[test]
 fn functions_give_their_documented_values() {
@@ -160,7 +161,8 @@ fn text_beyond_the_room_of_an_evaluation_is_null() {
 #[test]
 fn the_longest_text_is_not_held_up_by_a_pattern_that_looks_ahead() {
     let payload = format!(r#"{{"s":"{}"}}"#, "a".repeat(80_000));
-    let begin = std::time::Instant::now();
+    let begin = time_of_this_thread();
     assert!(!json(&payload, "/s LIKE '(?=.*xy)z'"));
-    assert!(begin.elapsed() < std::time::Duration::from_secs(30));
+    let time = time_of_this_thread() - begin;
+    assert!(time < std::time::Duration::from_secs(2), "{time:?}");
 }
