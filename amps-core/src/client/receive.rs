@@ -328,12 +328,15 @@ impl Shared {
         if sub_ids.is_empty() {
             return self.dispatch_by_own_id(message, last);
         }
-        // Almost always a single id, which needs no list.
+        // Almost always a single id, most often that of the message before.
         let list = sub_ids.of(message.frame());
-        if !list.contains(&b',') && !list.contains(&b' ') {
-            let route = self.routes.find(list, last);
+        let is_last = self.routes.is_last(list, last);
+        if is_last || !list.iter().any(|byte| b", ".contains(byte)) {
+            if !is_last {
+                self.routes.look_up(list, last);
+            }
             message.set_delivered_for(sub_ids);
-            return self.deliver_to(route, message);
+            return self.deliver_to(last.route(), message);
         }
         // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;

@@ -2,7 +2,7 @@
 //!
 //! The messages of a subscription resemble each other: the same fields in the same order, and most
 //! values as long as in the message before. So the layout of a header is kept, and the next one is
-//! compared with it in blocks. Where every byte between the values is the same, and no value has a
+//! compared with it, several words at a time. Where every byte between the values is the same, and no value has a
 //! quote, an escape or a byte above 0x7F, each value is where it was before. This needs no look at
 //! one field after the other, where each step waits for the one before it.
 
@@ -12,11 +12,11 @@ use super::scan::{HIGH, ParseError, Scanner, Span, ends_of_plain_text};
 use super::text::parse_u64;
 use crate::command_type::CommandType;
 
-/// How many bytes are compared at once.
-const BLOCK: usize = 8;
+/// The bytes of a word.
+const WORD: usize = 8;
 
-/// The longest header that is remembered.
-const LONGEST: usize = 256;
+/// The longest header that is remembered, in words.
+const LONGEST: usize = 32;
 
 /// The layout of a header that was read.
 pub(crate) struct Shape {
@@ -26,48 +26,18 @@ pub(crate) struct Shape {
     header: Header,
     /// The digits of `l`, which may be others than before.
     digits: Span,
-    blocks: [Block; LONGEST / BLOCK],
+    /// The header itself.
+    text: Words,
+    /// All bits of each byte that must be the same.
+    fixed: Words,
+    /// The highest bit of each byte that must be plain text.
+    plain: Words,
     /// How long the last header was that did not fit.
     last_length: usize,
 }
 
-/// A part of a header, byte by byte.
-#[derive(Clone, Copy, Default)]
-struct Block {
-    text: u64,
-    /// All bits of each byte that must be the same.
-    fixed: u64,
-    /// The highest bit of each byte that must be plain text.
-    plain: u64,
-}
-
-impl Block {
-    /// Not 0 if these bytes are not as they must be, and now and then also if a value follows a
-    /// quote: then the header is read in the other way, to the same end.
-    #[inline(always)]
-    fn differences(&self, bytes: [u8; BLOCK]) -> u64 {
-        let bytes = u64::from_le_bytes(bytes);
-        ((bytes ^ self.text) & self.fixed) | (ends_of_plain_text(bytes) & self.plain)
-    }
-
-    fn note(&mut self, text: &[u8]) {
-        let mut bytes = [0; BLOCK];
-        let mut fixed = [0; BLOCK];
-        bytes[..text.len()].copy_from_slice(text);
-        fixed[..text.len()].fill(0xFF);
-        *self = Block {
-            text: u64::from_le_bytes(bytes),
-            fixed: u64::from_le_bytes(fixed),
-            plain: 0,
-        };
-    }
-
-    fn make_plain(&mut self, at: usize) {
-        let byte = 0xFF << (8 * at);
-        self.fixed &= !byte;
-        self.plain |= byte & HIGH;
-    }
-}
+/// One array for each kind of word, so that vectors of several are compared at once.
+type Words = [u64; LONGEST];
 
 impl Default for Shape {
     fn default() -> Shape {
@@ -75,14 +45,16 @@ impl Default for Shape {
             length: 0,
             header: Header::EMPTY,
             digits: Span::EMPTY,
-            blocks: [Block::default(); LONGEST / BLOCK],
+            text: [0; LONGEST],
+            fixed: [0; LONGEST],
+            plain: [0; LONGEST],
             last_length: 0,
         }
     }
 }
 
 impl Shape {
-    /// As [`Header::read`], by the layout of the header before if that fits. Blocks may reach
+    /// As [`Header::read`], by the layout of the header before if that fits. Words may reach
     /// beyond `end`, where the frame ends: what stands there makes no difference.
     #[inline]
     pub(crate) fn read(
@@ -116,18 +88,28 @@ impl Shape {
         Ok(())
     }
 
+    /// True if this header is laid out like that one. If a value follows a quote, it may be false
+    /// all the same: then the header is read in the other way, to the same end.
     #[inline]
     fn fits(&self, bytes: &[u8], start: usize, end: usize) -> bool {
-        let compared = self.length.next_multiple_of(BLOCK);
-        let Some(bytes) = bytes.get(start..start + compared) else {
+        let count = self.length.div_ceil(WORD);
+        let (Some(bytes), Some(text), Some(fixed), Some(plain)) = (
+            bytes.get(start..start + count * WORD),
+            self.text.get(..count),
+            self.fixed.get(..count),
+            self.plain.get(..count),
+        ) else {
             return false;
         };
-        let (bytes, _) = bytes.as_chunks::<BLOCK>();
+        let (words, _) = bytes.as_chunks::<WORD>();
         // No way out in between: that would cost more than it saves.
-        let differences = self.blocks.iter().zip(bytes);
-        let differences =
-            differences.fold(0, |all, (block, bytes)| all | block.differences(*bytes));
-        self.length > 0 && differences == 0 && start + self.length <= end
+        let mut differences = 0;
+        for at in 0..count.min(words.len()) {
+            let word = u64::from_le_bytes(words[at]);
+            differences |= (word ^ text[at]) & fixed[at];
+            differences |= ends_of_plain_text(word) & plain[at];
+        }
+        count > 0 && differences == 0 && start + self.length <= end
     }
 
     /// Puts what the header at `start` says over what `header` says already; false if the length
@@ -165,7 +147,7 @@ impl Shape {
     #[cold]
     fn learn(&mut self, text: &[u8]) {
         self.length = 0;
-        if text.len() <= LONGEST && self.note(text).is_some() {
+        if text.len() <= LONGEST * WORD && self.note(text).is_some() {
             self.length = text.len();
         }
     }
@@ -173,11 +155,14 @@ impl Shape {
     fn note(&mut self, text: &[u8]) -> Option<()> {
         self.header = Header::parse(text, 0).ok()?;
         self.digits = Span::EMPTY;
-        for (at, block) in self.blocks.iter_mut().enumerate() {
-            let from = text.len().min(at * BLOCK);
-            let to = text.len().min(from + BLOCK);
-            block.note(&text[from..to]);
+        for (at, word) in self.text.iter_mut().enumerate() {
+            *word = word_at(text, at);
         }
+        let everywhere = [0xFF; LONGEST * WORD];
+        for (at, word) in self.fixed.iter_mut().enumerate() {
+            *word = word_at(&everywhere[..text.len()], at);
+        }
+        self.plain = [0; LONGEST];
         let mut scanner = Scanner::new(text, 0).ok()?;
         while let Some(field) = scanner.next_field().ok()? {
             // A header that is laid over another one says that this is empty there.
@@ -203,9 +188,22 @@ impl Shape {
 
     fn make_plain(&mut self, span: Span) {
         for at in span.start()..span.end() {
-            self.blocks[at / BLOCK].make_plain(at % BLOCK);
+            let byte = 0xFF << (at % WORD * 8);
+            self.fixed[at / WORD] &= !byte;
+            self.plain[at / WORD] |= byte & HIGH;
         }
     }
+}
+
+/// The bytes of a word of `text`, which goes on with zeros.
+fn word_at(text: &[u8], at: usize) -> u64 {
+    let mut bytes = [0; WORD];
+    let text = text.iter().skip(at * WORD);
+    bytes
+        .iter_mut()
+        .zip(text)
+        .for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]
