@@ -9,6 +9,7 @@
 //! hidden subcommand `peer`, so that the client's process does the client's work only.
 
 mod affinity;
+mod endpoint;
 mod frames;
 mod measure;
 mod paths;
@@ -48,18 +49,20 @@ enum Part {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(Part::Peer(spec)) = arguments.part {
-        return Ok(peers::serve(&spec)?);
+        return peers::serve(&spec);
     }
     let plan = Plan::new(arguments.quick);
     let wanted = arguments.only.unwrap_or_default();
-    let mut rows = Vec::new();
+    let (mut rows, mut latencies) = (Vec::new(), Vec::new());
     for path in paths::all() {
         // A path makes one row or a few, whose names begin with its own.
         if !path.may_match(&wanted) {
             continue;
         }
         eprintln!("measuring {} ...", path.name);
-        rows.extend((path.run)(&plan, path.name)?);
+        let measured = path.run(&plan)?;
+        rows.extend(measured.rows);
+        latencies.extend(measured.latency);
     }
     rows.retain(|row| row.name.contains(&wanted));
     if rows.is_empty() {

@@ -1,6 +1,7 @@
 //! Rounds, medians and rows.
 
 use crate::Result;
+use hdrhistogram::Histogram;
 use std::time::Duration;
 
 /// How much is measured.
@@ -30,6 +31,28 @@ impl Plan {
     pub(crate) fn messages(&self, full: usize) -> usize {
         full / self.divisor
     }
+}
+
+/// What a path has brought.
+pub(crate) struct Measured {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) latency: Option<Latency>,
+}
+
+impl From<Row> for Measured {
+    fn from(row: Row) -> Measured {
+        Measured {
+            rows: vec![row],
+            latency: None,
+        }
+    }
+}
+
+/// The single times of a path in nanoseconds.
+pub(crate) struct Latency {
+    pub(crate) name: String,
+    pub(crate) ours: Histogram<u64>,
+    pub(crate) floor: Histogram<u64>,
 }
 
 /// One line of the table. Times are per message, or per round trip.
