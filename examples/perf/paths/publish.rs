@@ -66,7 +66,7 @@ impl Publish {
 
     pub(super) fn run(self, plan: &Plan, name: &str, target: Option<f64>) -> Result<Measured> {
         let spec = Spec {
-            acks: ACKS,
+            acks: self.store.map_or(0, |_| ACKS),
             naps: self.naps,
             tls: self.tls,
             ..Spec::new(Kind::Sink, self.payload)

@@ -17,6 +17,9 @@ const BATCHES: usize = 50;
 /// About how long a prepared buffer is: long writes cost the least per byte.
 const PREPARED: usize = 1 << 20;
 
+/// Stands for the number of a publish that has none: as long as those that have one.
+const UNNUMBERED: u64 = 1_700_000_000_000_000;
+
 /// The state of one connection.
 pub(super) struct Role {
     spec: Spec,
@@ -65,14 +68,13 @@ impl Role {
         out.extend_from_slice(&self.reply);
     }
 
-    /// Acknowledges this publish and all before it; without a number there is nothing to say.
+    /// Acknowledges this publish and all before it. One without a number, too, so that a client
+    /// without a store gets the same traffic: what comes back changes how the system sends.
     fn persist(&mut self, frame: &[u8], out: &mut Vec<u8>) {
         self.unpersisted = 0;
         let number = find_field(frame, 0, Field::Sequence);
         let number = number.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
-        if let Some(number) = number {
-            frames::persisted(out, number);
-        }
+        frames::persisted(out, number.unwrap_or(UNNUMBERED));
     }
 
     pub(super) fn subscribe(
