@@ -19,6 +19,7 @@ pub(crate) struct Endpoint {
     port: u16,
     transport: Transport,
     nodelay: bool,
+    preflight: bool,
     /// The certificate that a peer with TLS made for itself, as PEM.
     certificate: Option<String>,
     logon: Vec<u8>,
@@ -35,6 +36,7 @@ impl Endpoint {
             port: parsed.port(),
             transport: parsed.transport(),
             nodelay: parsed.options().tcp_nodelay,
+            preflight: parsed.options().http_preflight,
             certificate: None,
             logon: frames::logon(
                 parsed.message_type().unwrap_or_default(),
@@ -49,6 +51,11 @@ impl Endpoint {
     pub(crate) fn trusting(mut self, certificate: Option<String>) -> Endpoint {
         self.certificate = certificate;
         self
+    }
+
+    /// True if a connection without a client is possible.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.transport, Transport::Tcp | Transport::Tcps) && !self.preflight
     }
 
     /// A client of this name that is logged on.

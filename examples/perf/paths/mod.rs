@@ -3,7 +3,9 @@
 mod progress;
 mod publish;
 mod receive;
+mod receivers;
 mod round_trip;
+mod server;
 mod sow;
 mod subscriptions;
 
@@ -13,6 +15,8 @@ use publish::{Publish, Store};
 use receive::Receive;
 use round_trip::RoundTrip;
 
+pub(crate) use server::all as all_of_server;
+
 /// Measures a path under its name.
 type Measure = Box<dyn Fn(&Plan, &str) -> Result<Measured>>;
 
@@ -20,6 +24,8 @@ type Measure = Box<dyn Fn(&Plan, &str) -> Result<Measured>>;
 pub(crate) struct Path {
     /// What the names of its rows begin with.
     pub(crate) name: &'static str,
+    /// What the names of its rows end with.
+    suffixes: &'static [&'static str],
     measure: Measure,
 }
 
@@ -30,19 +36,21 @@ impl Path {
     ) -> Path {
         Path {
             name,
+            suffixes: &[""],
             measure: Box::new(measure),
         }
     }
 
+    /// With a row for the median and one for the 99th percentile.
+    fn of_latency(mut self) -> Path {
+        self.suffixes = &round_trip::SUFFIXES;
+        self
+    }
+
     /// False if no row of this path can have `wanted` in its name.
     pub(crate) fn may_match(&self, wanted: &str) -> bool {
-        let suffixes: &[&str] = match self.name.starts_with("round trip") {
-            true => &round_trip::SUFFIXES,
-            false => &[""],
-        };
-        suffixes
-            .iter()
-            .any(|suffix| format!("{}{suffix}", self.name).contains(wanted))
+        let mut names = self.suffixes.iter();
+        names.any(|suffix| format!("{}{suffix}", self.name).contains(wanted))
     }
 
     pub(crate) fn run(&self, plan: &Plan) -> Result<Measured> {
@@ -84,19 +92,9 @@ fn published() -> Vec<Path> {
             stored(plain, memory),
         ),
         (
-            "publish 100 B, memory store, reader naps",
-            Some(1.1),
-            stored(napping, memory),
-        ),
-        (
             "publish 100 B, file store, reader blocks",
             Some(1.15),
             stored(plain, file),
-        ),
-        (
-            "publish 100 B, file store, reader naps",
-            Some(1.15),
-            stored(napping, file),
         ),
         ("publish 100 B, batching 64 KiB", Some(2.2), batched),
         (
@@ -185,6 +183,8 @@ fn round_trips() -> Vec<Path> {
             delayed_unpinned,
         ),
     ]
-    .map(|(name, targets, trip)| Path::new(name, move |plan, name| trip.run(plan, name, targets)))
+    .map(|(name, targets, trip)| {
+        Path::new(name, move |plan, name| trip.run(plan, name, targets)).of_latency()
+    })
     .into()
 }

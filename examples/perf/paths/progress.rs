@@ -1,5 +1,7 @@
 //! Timing the messages that come in.
 
+use crate::Result;
+use crate::endpoint::PATIENCE;
 use crate::measure::per_message;
 use amps::Message;
 use std::hint::black_box;
@@ -23,8 +25,14 @@ pub(super) struct Progress {
     done: Sender<f64>,
 }
 
-impl Progress {
-    pub(super) fn new(messages: usize) -> (Arc<Progress>, Receiver<f64>) {
+/// Waits for the end of rounds.
+pub(super) struct Rounds {
+    pub(super) progress: Arc<Progress>,
+    done: Receiver<f64>,
+}
+
+impl Rounds {
+    pub(super) fn new(messages: usize) -> Rounds {
         let (done, receiver) = channel();
         let progress = Progress {
             count: AtomicUsize::new(0),
@@ -33,9 +41,23 @@ impl Progress {
             start: Mutex::new(None),
             done,
         };
-        (Arc::new(progress), receiver)
+        Rounds {
+            progress: Arc::new(progress),
+            done: receiver,
+        }
     }
 
+    /// The time per message of the next round.
+    pub(super) fn wait(&self) -> Result<f64> {
+        self.done.recv_timeout(PATIENCE).map_err(|_| {
+            let count = self.progress.count.load(Ordering::Relaxed);
+            let messages = self.progress.messages;
+            format!("only {count} of {messages} messages came within {PATIENCE:?}").into()
+        })
+    }
+}
+
+impl Progress {
     #[inline]
     pub(super) fn step(&self, message: &Message) {
         black_box(message.data());

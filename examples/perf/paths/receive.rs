@@ -3,17 +3,14 @@
 //! Floor: read the same stream and find the frames in it, nothing else. Both sides keep their
 //! connection for all rounds; a publish makes the firehose send again.
 
-use super::progress::{Progress, warm_up};
-use crate::endpoint::{Endpoint, PATIENCE};
+use super::progress::warm_up;
+use super::receivers::{Handlers, Reader, SUB_ID};
+use crate::endpoint::Endpoint;
 use crate::measure::{Measured, Plan, pairs, per_message};
 use crate::peers::{Kind, Spec};
 use crate::raw::Raw;
 use crate::{Result, frames};
-use amps::{Client, Command, Message, MessageStream};
-use std::sync::mpsc::Receiver;
 use std::time::Instant;
-
-const SUB_ID: &str = "sub-00001";
 
 /// What is received, and how.
 #[derive(Clone, Copy)]
@@ -51,82 +48,23 @@ impl Receive {
             ..Spec::new(Kind::Firehose, self.payload)
         };
         let peer = spec.start()?;
-        let endpoint = peer.endpoint(true)?;
-        let mut floor = Floor::subscribed(&endpoint, messages)?;
+        let endpoint = &peer.endpoint(true)?;
+        let mut floor = Floor::subscribed(endpoint, messages)?;
         let mut ours: Box<dyn FnMut() -> Result<f64>> = match self.stream {
             true => {
-                let mut reader = Reader::subscribed(&endpoint, messages)?;
-                Box::new(move || reader.receive())
+                let mut reader = Reader::subscribed(endpoint, messages)?;
+                Box::new(move || reader.receive_again(endpoint))
             }
             false => {
-                let handler = Handlers::subscribed(&endpoint, messages, 1)?;
-                Box::new(move || handler.receive())
+                let handler = Handlers::subscribed(endpoint, messages, 1)?;
+                Box::new(move || handler.receive_again(endpoint))
             }
         };
         // Grows buffers and windows; not timed.
         ours()?;
         floor.receive()?;
-        let pairs = pairs(plan, ours, || floor.receive())?;
+        let pairs = pairs(plan, ours, Some(&mut || floor.receive()))?;
         Ok(pairs.row(name, target).into())
-    }
-}
-
-/// A client with handlers for its subscriptions.
-pub(super) struct Handlers {
-    client: Client,
-    progress: Receiver<f64>,
-}
-
-impl Handlers {
-    pub(super) fn subscribed(
-        endpoint: &Endpoint,
-        messages: usize,
-        subscriptions: usize,
-    ) -> Result<Handlers> {
-        let client = endpoint.client("perf-subscriber")?;
-        let (progress, done) = Progress::new(messages);
-        for number in 1..=subscriptions {
-            let progress = progress.clone();
-            let command = subscribe(&format!("sub-{number:05}"), &endpoint.topic);
-            client.execute_async(command, move |message: &Message| progress.step(message))?;
-        }
-        Ok(Handlers {
-            client,
-            progress: done,
-        })
-    }
-
-    pub(super) fn receive(&self) -> Result<f64> {
-        self.client.publish(frames::TOPIC, b"")?;
-        Ok(self.progress.recv_timeout(PATIENCE)?)
-    }
-}
-
-/// A client with a stream, which the thread that measures reads.
-struct Reader {
-    client: Client,
-    stream: MessageStream,
-    messages: usize,
-}
-
-impl Reader {
-    fn subscribed(endpoint: &Endpoint, messages: usize) -> Result<Reader> {
-        let client = endpoint.client("perf-subscriber")?;
-        Ok(Reader {
-            stream: client.execute(subscribe(SUB_ID, &endpoint.topic))?,
-            client,
-            messages,
-        })
-    }
-
-    fn receive(&mut self) -> Result<f64> {
-        let (progress, done) = Progress::new(self.messages);
-        self.client.publish(frames::TOPIC, b"")?;
-        for message in self.stream.by_ref().take(self.messages) {
-            progress.step(&message);
-        }
-        // Should the stream have ended, this does not wait.
-        Ok(done.try_recv()?)
     }
 }
 
@@ -161,12 +99,4 @@ impl Floor {
         }
         Ok(per_message(start.elapsed(), count - first))
     }
-}
-
-/// A subscription under an id of a length that many have.
-pub(super) fn subscribe(sub_id: &str, topic: &str) -> Command {
-    Command::new("subscribe")
-        .set_sub_id(sub_id)
-        .set_topic(topic)
-        .set_timeout(PATIENCE)
 }

@@ -4,10 +4,10 @@
 //! both sides take turns, and waking the other costs the least; on any core the system decides,
 //! and waking a thread on another core may cost far more than all the rest.
 
-use super::receive::subscribe;
+use super::receivers::{SUB_ID, subscribe};
 use crate::affinity::{first_core, pin};
 use crate::endpoint::{Endpoint, PATIENCE};
-use crate::measure::{Latency, Measured, Pairs, Plan, Row, ShownAs, in_turn};
+use crate::measure::{Floor, Latency, Measured, Pairs, Plan, Row, ShownAs, in_turn};
 use crate::peers::{Kind, Spec};
 use crate::{Result, frames};
 use amps::Message;
@@ -19,8 +19,6 @@ use std::time::Instant;
 pub(super) const SUFFIXES: [&str; 2] = [", p50", ", p99"];
 
 const PAYLOAD: usize = 100;
-
-const SUB_ID: &str = "sub-00001";
 
 /// The longest time that is told apart from longer ones: ten seconds.
 const LONGEST: u64 = 10_000_000_000;
@@ -54,11 +52,24 @@ impl RoundTrip {
         let endpoint = peer.endpoint(self.nodelay)?;
         let _pinned = pin(core)?;
         let trips = plan.messages(if self.one_core { 10_000 } else { 4_000 });
-        let rounds = in_turn(
-            plan,
-            || self.ours(&endpoint, trips),
-            || floor(&endpoint, trips),
-        )?;
+        self.compare(plan, &endpoint, trips, name, targets)
+    }
+
+    /// Both sides in turn, without a floor if no plain connection is possible.
+    pub(super) fn compare(
+        self,
+        plan: &Plan,
+        endpoint: &Endpoint,
+        trips: usize,
+        name: &str,
+        targets: Option<[f64; 2]>,
+    ) -> Result<Measured> {
+        let mut floor = || floor(endpoint, trips);
+        let floor: Floor<'_, Histogram<u64>> = match endpoint.is_plain() {
+            true => Some(&mut floor),
+            false => None,
+        };
+        let rounds = in_turn(plan, || self.ours(endpoint, trips), floor)?;
         Ok(measured(name, targets, rounds))
     }
 
@@ -71,16 +82,16 @@ impl RoundTrip {
 }
 
 /// Two rows, and the times of all rounds together.
-pub(super) fn measured(
+fn measured(
     name: &str,
     targets: Option<[f64; 2]>,
-    rounds: Vec<(Histogram<u64>, Histogram<u64>)>,
+    rounds: Vec<(Histogram<u64>, Option<Histogram<u64>>)>,
 ) -> Measured {
     let row = |quantile: f64, at: usize| {
         let mut pairs = Pairs::default();
         for (ours, floor) in &rounds {
             let value = |times: &Histogram<u64>| times.value_at_quantile(quantile) as f64;
-            pairs.push(value(ours), value(floor));
+            pairs.push(value(ours), floor.as_ref().map(value));
         }
         let name = format!("{name}{}", SUFFIXES[at]);
         Row {
@@ -89,10 +100,12 @@ pub(super) fn measured(
         }
     };
     let rows = vec![row(0.5, 0), row(0.99, 1)];
-    let (mut ours, mut floor) = (empty(), empty());
+    let (mut ours, mut floor) = (empty(), None);
     for (our_times, floor_times) in &rounds {
         ours += our_times;
-        floor += floor_times;
+        if let Some(times) = floor_times {
+            *floor.get_or_insert_with(empty) += times;
+        }
     }
     let name = name.to_string();
     Measured {
@@ -187,7 +200,7 @@ fn through_stream(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
     }
 }
 
-pub(super) fn floor(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
+fn floor(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
     let mut raw = endpoint.raw()?;
     raw.write(&frames::subscribe(SUB_ID, &endpoint.topic))?;
     raw.read_one()?;

@@ -31,7 +31,7 @@ pub(super) fn run(plan: &Plan, name: &str, target: Option<f64>) -> Result<Measur
     let pairs = pairs(
         plan,
         || ours(&endpoint, queries),
-        || floor(&endpoint, queries),
+        Some(&mut || floor(&endpoint, queries)),
     )?;
     Ok(pairs.row(name, target).into())
 }

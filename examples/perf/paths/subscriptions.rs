@@ -3,7 +3,7 @@
 //! Floor: the same messages with one. With many, they go to all of them in an order that is not
 //! the one they came in.
 
-use super::receive::Handlers;
+use super::receivers::Handlers;
 use crate::Result;
 use crate::measure::{Measured, Plan, pairs};
 use crate::peers::{Kind, Spec};
@@ -19,12 +19,16 @@ pub(super) fn run(plan: &Plan, name: &str, target: Option<f64>) -> Result<Measur
         ..Spec::new(Kind::Firehose, 100)
     };
     let peer = spec.start()?;
-    let endpoint = peer.endpoint(true)?;
-    let many = Handlers::subscribed(&endpoint, messages, MANY)?;
-    let one = Handlers::subscribed(&endpoint, messages, 1)?;
+    let endpoint = &peer.endpoint(true)?;
+    let many = Handlers::subscribed(endpoint, messages, MANY)?;
+    let one = Handlers::subscribed(endpoint, messages, 1)?;
     // Grows buffers and windows; not timed.
-    many.receive()?;
-    one.receive()?;
-    let pairs = pairs(plan, || many.receive(), || one.receive())?;
+    many.receive_again(endpoint)?;
+    one.receive_again(endpoint)?;
+    let pairs = pairs(
+        plan,
+        || many.receive_again(endpoint),
+        Some(&mut || one.receive_again(endpoint)),
+    )?;
     Ok(pairs.row(name, target).into())
 }
