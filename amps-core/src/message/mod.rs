@@ -5,11 +5,13 @@ mod chunk;
 mod fields;
 mod oof;
 mod owned;
+mod queued;
 mod walk;
 
 pub(crate) use acking::{Settlements, Settling};
 pub(crate) use chunk::{Origin, Reader};
 pub use oof::OofReason;
+pub(crate) use queued::{Batch, Messages};
 
 use crate::ack::AckType;
 use crate::command_type::CommandType;
@@ -90,7 +92,7 @@ impl Message {
         message
     }
 
-    /// A message that was taken apart by [`Message::parts`].
+    /// A message that was taken apart for a queue.
     #[inline]
     fn of_parts(chunk: Arc<Chunk>, parts: Parts) -> Message {
         Message {
