@@ -8,6 +8,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 type Failure = Box<dyn StdError + Send + Sync>;
 
@@ -37,19 +38,20 @@ impl<E: Into<Failure>> HandlerOutcome for Result<(), E> {
     }
 }
 
-type HandlerFn = Box<dyn FnMut(&Message) -> Result<(), Failure> + Send>;
+type HandlerFn = dyn FnMut(&Message) -> Result<(), Failure> + Send;
 
 /// A handler with a lock of its own: it runs on one thread at a time, and no lock of the engine
-/// is held while it does.
-pub(crate) struct MessageHandler(Mutex<HandlerFn>);
+/// is held while it does. The closure stands right behind its lock, because with many handlers
+/// each place that is looked at costs a wait for the memory.
+pub(crate) struct MessageHandler<F: ?Sized = HandlerFn>(Mutex<F>);
 
 impl MessageHandler {
-    pub(crate) fn new<H, O>(mut handler: H) -> MessageHandler
+    pub(crate) fn new<H, O>(mut handler: H) -> Arc<MessageHandler>
     where
         H: FnMut(&Message) -> O + Send + 'static,
         O: HandlerOutcome,
     {
-        MessageHandler(Mutex::new(Box::new(move |message| {
+        Arc::new(MessageHandler(Mutex::new(move |message: &Message| {
             handler(message).into_result()
         })))
     }

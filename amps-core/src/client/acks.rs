@@ -5,7 +5,7 @@
 //! a lease ends with the connection, so nothing is acknowledged over a later one.
 
 use super::outbox::Turn;
-use super::routes::Route;
+use super::route::Route;
 use super::shared::Shared;
 use super::timer::Task;
 use crate::command_type::CommandType;

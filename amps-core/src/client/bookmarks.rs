@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::receiving::DEFAULT_TIMEOUT;
-use super::routes::Route;
+use super::route::Route;
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::bookmark::{self, BookmarkRange};

@@ -99,13 +99,13 @@ impl Callbacks {
         true
     }
 
-    pub(crate) fn set_last_chance(&self, handler: MessageHandler) {
-        let old = self.last_chance.lock().replace(Arc::new(handler));
+    pub(crate) fn set_last_chance(&self, handler: Arc<MessageHandler>) {
+        let old = self.last_chance.lock().replace(handler);
         drop(old);
     }
 
-    pub(crate) fn set_duplicate(&self, handler: MessageHandler) {
-        let old = self.duplicate.lock().replace(Arc::new(handler));
+    pub(crate) fn set_duplicate(&self, handler: Arc<MessageHandler>) {
+        let old = self.duplicate.lock().replace(handler);
         drop(old);
     }
 
@@ -115,8 +115,8 @@ impl Callbacks {
         self.call(handler, message);
     }
 
-    pub(crate) fn set_by_command(&self, command: CommandType, handler: MessageHandler) {
-        let old = self.by_command.lock().insert(command, Arc::new(handler));
+    pub(crate) fn set_by_command(&self, command: CommandType, handler: Arc<MessageHandler>) {
+        let old = self.by_command.lock().insert(command, handler);
         self.any_by_command.store(true, Ordering::Release);
         drop(old);
     }

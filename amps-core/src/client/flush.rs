@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::ask::Patience;
-use super::routes::Sink;
+use super::route::Sink;
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;

@@ -29,6 +29,7 @@ mod recover;
 mod replay;
 mod resubscribe;
 mod retry;
+mod route;
 mod routes;
 mod send;
 mod shared;
@@ -49,7 +50,7 @@ pub use callbacks::{ConnectionState, ListenerId};
 pub use filter::Direction;
 pub use logon::LogonOptions;
 pub(crate) use receiving::DEFAULT_TIMEOUT;
-pub(crate) use routes::Route;
+pub(crate) use route::Route;
 pub(crate) use shared::WeakShared;
 pub use stats::ClientStats;
 

@@ -1,6 +1,6 @@
 //! What each command asks for, waits for and brings, and what can be told wrong without the server.
 
-use super::routes::{RouteKind, Sink};
+use super::route::{RouteKind, Sink};
 use super::send::check_size;
 use crate::ack::AckType;
 use crate::command::Command;

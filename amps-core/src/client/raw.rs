@@ -5,7 +5,7 @@ use super::ask::{Patience, Question};
 use super::connection::Connection;
 use super::execute::register;
 use super::plan::context;
-use super::routes::{Route, RouteKind, RouteSpec, Sink};
+use super::route::{Route, RouteKind, RouteSpec, Sink};
 use super::send::check_size;
 use super::shared::Shared;
 use crate::ack::AckType;
@@ -76,7 +76,7 @@ impl Client {
             command.set_field(Field::CommandId, &self.shared().new_command_id());
         }
         let id = command.command_id().to_string();
-        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
+        let sink = Sink::Handler(MessageHandler::new(handler));
         self.shared().send_raw_and_wait(&command, sink, timeout)?;
         Ok(id)
     }
@@ -114,7 +114,7 @@ impl Client {
             let live = state.connection.as_ref().map(|live| live.number);
             live.unwrap_or(state.connections + 1)
         };
-        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
+        let sink = Sink::Handler(MessageHandler::new(handler));
         let command = Command::from(command).set_command_id(id);
         self.shared().add_route(&command, acks, connection, sink)?;
         Ok(())

@@ -5,7 +5,8 @@
 use super::connection::{Connection, Phase, set_receiving};
 use super::held::Held;
 use super::receiving::DEFAULT_TIMEOUT;
-use super::routes::{LastRoute, Route, RouteKind, Sink};
+use super::route::{Route, RouteKind, Sink};
+use super::routes::LastRoute;
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command_type::CommandType;
@@ -345,13 +346,10 @@ impl Shared {
         let Run { last, held } = run;
         // Almost always a single id, most often that of the message before.
         let list = sub_ids.of(message.frame());
-        let is_last = self.routes.is_last(list, last);
-        if is_last || !list.iter().any(|byte| b", ".contains(byte)) {
-            if !is_last {
-                self.routes.look_up(list, last);
-            }
+        let route = self.routes.find(list, last);
+        if route.is_some() || !list.iter().any(|byte| b", ".contains(byte)) {
             message.set_delivered_for(sub_ids);
-            return self.deliver_to(last.route(), message, held);
+            return self.deliver_to(route, message, held);
         }
         // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;

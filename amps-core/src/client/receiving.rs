@@ -1,7 +1,7 @@
 //! The methods that subscribe, query and delete, and those that execute any command.
 
 use super::Client;
-use super::routes::Sink;
+use super::route::Sink;
 use crate::ack::AckType;
 use crate::command::Command;
 #[cfg(doc)]
@@ -262,7 +262,7 @@ impl Client {
         H: FnMut(&Message) -> O + Send + 'static,
         O: HandlerOutcome,
     {
-        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
+        let sink = Sink::Handler(MessageHandler::new(handler));
         Ok(self.shared().execute(command, sink)?.id)
     }
 

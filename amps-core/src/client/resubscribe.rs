@@ -3,7 +3,7 @@
 use super::Client;
 use super::execute::Manner;
 use super::plan::context;
-use super::routes::{Route, Sink};
+use super::route::{Route, Sink};
 use super::shared::Shared;
 use crate::command::Command;
 #[cfg(doc)]
@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::handler::{HandlerOutcome, MessageHandler, guarded};
 use crate::message::Message;
 use crate::subscription_manager::{SubscriptionHandler, SubscriptionManager};
-use std::sync::Arc;
 
 /// Subscriptions that outlive their connection, and those that do not.
 impl Client {
@@ -27,7 +26,7 @@ impl Client {
         H: FnMut(&Message) -> O + Send + 'static,
         O: HandlerOutcome,
     {
-        let sink = Sink::Handler(Arc::new(MessageHandler::new(handler)));
+        let sink = Sink::Handler(MessageHandler::new(handler));
         let executed = self.shared().execute_in(Manner::Untracked, command, sink)?;
         Ok(executed.id)
     }

@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::execute::{Executed, Request, register};
 use super::pending::{Outcome, Wait};
 use super::plan::context;
-use super::routes::{Route, RouteSpec};
+use super::route::{Route, RouteSpec};
 use super::shared::Shared;
 use crate::ack::AckType;
 use crate::command::Command;

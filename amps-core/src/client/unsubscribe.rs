@@ -1,6 +1,6 @@
 //! Unsubscribing, here and in the server.
 
-use super::routes::Route;
+use super::route::Route;
 use super::shared::{Shared, route_query};
 use crate::error::{ErrorContext, Result};
 use crate::stream::EndReason;
