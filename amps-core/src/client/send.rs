@@ -39,16 +39,19 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        let connection = match wire.connection.upgrade() {
+        let connection = match wire.connection.take() {
             Some(connection) if connection.is_live() => Ok(connection),
-            _ => self.connection(&context).inspect(|connection| {
-                wire.connection = Arc::downgrade(connection);
-            }),
+            _ => self.connection(&context),
         };
         // No return before the lock is let go of as it must be: somebody may have posted a frame.
-        let result = connection.and_then(|connection| {
-            self.collect_or_write(&mut wire, &connection, payload, context, encode)
-        });
+        let result = match connection {
+            Ok(connection) => {
+                let sent = self.collect_or_write(&mut wire, &connection, payload, context, encode);
+                wire.keep(connection);
+                sent
+            }
+            Err(error) => Err(error),
+        };
         self.unlock(wire);
         result
     }
@@ -80,6 +83,8 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        // First of all: what is kept of the connection is given up by its number.
+        wire.turn_to(connection);
         check_size(payload, &context)?;
         if wire.batch.takes(payload.len()) {
             self.collect_frame(wire, connection, payload, context, encode)
@@ -89,6 +94,7 @@ impl Shared {
     }
 
     /// Lets a frame join the batch, and writes that if it is full now.
+    #[inline]
     fn collect_frame(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -109,6 +115,7 @@ impl Shared {
     }
 
     /// The same for a publish that the store has: whatever becomes of the batch, it is not lost.
+    #[inline]
     pub(crate) fn collect_stored(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -125,6 +132,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn join_batch(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -200,14 +208,16 @@ impl Shared {
     /// Lets go of the send lock, and does what is left to whoever held it.
     #[inline]
     pub(crate) fn unlock(self: &Arc<Self>, mut wire: MutexGuard<'_, Wire>) {
-        let news = wire.take_news();
+        let news = (!wire.news.is_empty()).then(|| wire.take_news());
         drop(wire);
         self.look_again();
-        self.tell(news);
+        if let Some(news) = news {
+            self.tell(news);
+        }
     }
 
     /// Tells the exception listener what happened under the send lock.
-    #[inline]
+    #[cold]
     pub(crate) fn tell(&self, news: News) {
         if news.lost > 0 {
             self.report_lost(news.lost);
