@@ -139,6 +139,7 @@ impl Shared {
         }
     }
 
+    #[inline(never)]
     fn start_clock(self: &Arc<Self>, batch: &mut Batch) {
         batch.due = Instant::now().checked_add(batch.timeout);
         // A batch that fills up in time and the next one need no more than one look.

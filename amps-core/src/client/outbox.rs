@@ -128,6 +128,7 @@ impl Shared {
     }
 
     #[cold]
+    #[inline(never)]
     fn write_posted(self: &Arc<Self>) {
         loop {
             if self.is_under_send_lock() {

@@ -117,7 +117,7 @@ impl Client {
     }
 
     fn publish_as(&self, manner: &Manner, topic: &str, data: &[u8]) -> Result<u64> {
-        let context = || ErrorContext::new("publish to", topic);
+        let context = || context(topic);
         if topic.is_empty() {
             return Err(context().with_reason("the topic is empty").InvalidTopic());
         }
@@ -141,6 +141,12 @@ impl Client {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn context(topic: &str) -> ErrorContext {
+    ErrorContext::new("publish to", topic)
+}
+
 impl Shared {
     /// Apart from the way without a store, which is shorter and stays so.
     #[inline(never)]
@@ -149,7 +155,7 @@ impl Shared {
         wire: MutexGuard<'_, Wire>,
         command: &OutgoingCommand<'_>,
     ) -> Result<u64> {
-        let context = || ErrorContext::new("publish to", command.topic);
+        let context = || context(command.topic);
         self.store_and_send(wire, command, true, context, |out, sequence| {
             encode_header(out, sequence, command);
         })

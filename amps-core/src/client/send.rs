@@ -41,7 +41,7 @@ impl Shared {
     ) -> Result<()> {
         let connection = match wire.connection.take() {
             Some(connection) if connection.is_live() => Ok(connection),
-            _ => self.connection(&context),
+            _ => self.look_up(&context),
         };
         // No return before the lock is let go of as it must be: somebody may have posted a frame.
         let result = match connection {
@@ -54,6 +54,13 @@ impl Shared {
         };
         self.unlock(wire);
         result
+    }
+
+    /// The connection of the client, which is not the one at hand.
+    #[cold]
+    #[inline(never)]
+    fn look_up(&self, context: impl Fn() -> ErrorContext) -> Result<Arc<Connection>> {
+        self.connection(context)
     }
 
     /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was
@@ -218,6 +225,7 @@ impl Shared {
 
     /// Tells the exception listener what happened under the send lock.
     #[cold]
+    #[inline(never)]
     pub(crate) fn tell(&self, news: News) {
         if news.lost > 0 {
             self.report_lost(news.lost);
@@ -231,16 +239,22 @@ impl Shared {
 /// Refuses what no frame can carry, before anything is encoded or stored.
 #[inline]
 pub(crate) fn check_size(payload: &[u8], context: impl Fn() -> ErrorContext) -> Result<()> {
-    let length = payload.len();
-    if length <= MAX_FRAME {
-        return Ok(());
+    match payload.len() {
+        ..=MAX_FRAME => Ok(()),
+        length => Err(too_long(length, context)),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn too_long(length: usize, context: impl Fn() -> ErrorContext) -> Error {
     let reason = format!("a payload of {length} bytes; the limit is {MAX_FRAME}");
-    Err(context().with_reason(reason).Usage())
+    context().with_reason(reason).Usage()
 }
 
 /// Ends a connection that a write failed on, and makes the error of the caller whose frame it was.
 #[cold]
+#[inline(never)]
 fn broken(connection: &Connection, error: io::Error, context: impl Fn() -> ErrorContext) -> Error {
     let reason = format!("{error}; the server may have received it or not");
     let source = io::Error::new(error.kind(), error.to_string());

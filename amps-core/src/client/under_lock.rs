@@ -4,7 +4,7 @@
 //! refused.
 
 use super::shared::Shared;
-use crate::error::{ErrorContext, Result};
+use crate::error::{Error, ErrorContext, Result};
 use std::cell::{Cell, RefCell};
 
 thread_local! {
@@ -45,14 +45,17 @@ impl Shared {
     /// lock.
     #[inline]
     pub(crate) fn check_not_in_store(&self, context: impl FnOnce() -> ErrorContext) -> Result<()> {
-        if self.is_under_send_lock() {
-            return Err(context()
-                .with_reason(
-                    "a store or a transport filter, or what it calls, cannot call the client that \
-                     uses it",
-                )
-                .Usage());
+        match self.is_under_send_lock() {
+            false => Ok(()),
+            true => Err(refused(context)),
         }
-        Ok(())
     }
+}
+
+#[cold]
+#[inline(never)]
+fn refused(context: impl FnOnce() -> ErrorContext) -> Error {
+    let reason =
+        "a store or a transport filter, or what it calls, cannot call the client that uses it";
+    context().with_reason(reason).Usage()
 }

@@ -42,7 +42,11 @@ impl<'a> FrameWriter<'a> {
     pub fn begin(out: &'a mut Vec<u8>, command: CommandType) -> FrameWriter<'a> {
         let start = out.len();
         out.resize(start + STRIDE, 0);
-        let end = put(out, start, command.frame_start());
+        let end = match command {
+            // The usual one: a few bytes that are known here take no call.
+            CommandType::Publish => put(out, start, CommandType::Publish.frame_start()),
+            other => put(out, start, other.frame_start()),
+        };
         FrameWriter { out, start, end }
     }
 
