@@ -29,7 +29,7 @@ mod recover;
 mod replay;
 mod resubscribe;
 mod retry;
-mod routes;
+pub(crate) mod routes;
 mod send;
 mod shared;
 mod stats;
