@@ -219,18 +219,34 @@ impl Command {
 
     /// Writes the header; `acks` is what the application and the client ask for together.
     pub(crate) fn write_header<'a>(&self, out: &'a mut Vec<u8>, acks: AckType) -> FrameWriter<'a> {
+        if acks.is_empty() {
+            return self.write_fields(out, &self.fields);
+        }
+        // A copy of a short list, so that the acknowledgements stand in their place.
+        let mut fields = self.fields.clone();
+        fields.set_text(Field::AckType, &acks.to_string());
+        self.write_fields(out, &fields)
+    }
+
+    /// The same with the number that a publish store gave the command.
+    pub(crate) fn write_numbered_header<'a>(
+        &self,
+        out: &'a mut Vec<u8>,
+        acks: AckType,
+        sequence: u64,
+    ) -> FrameWriter<'a> {
+        let mut fields = self.fields.clone();
+        fields.set_number(Field::Sequence, sequence);
+        fields.set_text(Field::AckType, &acks.to_string());
+        self.write_fields(out, &fields)
+    }
+
+    fn write_fields<'a>(&self, out: &'a mut Vec<u8>, fields: &Fields) -> FrameWriter<'a> {
         let mut frame = match self.command {
             CommandType::Unknown => FrameWriter::begin_named(out, self.name().as_bytes()),
             known => FrameWriter::begin(out, known),
         };
-        if acks.is_empty() {
-            self.fields.write(&mut frame);
-        } else {
-            // A copy of a short list, so that the acknowledgements stand in their place.
-            let mut fields = self.fields.clone();
-            fields.set_text(Field::AckType, &acks.to_string());
-            fields.write(&mut frame);
-        }
+        fields.write(&mut frame);
         frame
     }
 }

@@ -34,6 +34,16 @@ macro_rules! command_types {
                 }
             }
 
+            /// What a frame of it begins with: room for the length, and the header up to here.
+            pub(crate) const fn frame_start(self) -> &'static [u8] {
+                match self {
+                    $(CommandType::$variant => {
+                        concat!("\0\0\0\0{\"c\":\"", $wire, "\"").as_bytes()
+                    })*
+                    CommandType::Unknown => b"\0\0\0\0{\"c\":\"\"",
+                }
+            }
+
             /// Reads a name in either spelling; any other text is `Unknown`.
             #[doc(hidden)]
             pub fn from_wire(name: &[u8]) -> CommandType {

@@ -14,6 +14,8 @@ mod error;
 mod fields;
 mod handler;
 mod handler_c;
+#[doc(hidden)]
+pub mod internals;
 mod message;
 mod options;
 #[doc(hidden)]

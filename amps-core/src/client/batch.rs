@@ -46,10 +46,12 @@ impl Batch {
         self.limit = limit;
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.publishes == 0
     }
 
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
         self.frames.len() >= self.limit
     }
@@ -130,10 +132,15 @@ impl Shared {
     }
 
     /// Notes that a publish joined the batch: the first one starts the clock.
+    #[inline]
     pub(crate) fn time_batch(self: &Arc<Self>, batch: &mut Batch) {
-        if batch.publishes > 1 || batch.timeout.is_zero() {
-            return;
+        if batch.publishes == 1 && !batch.timeout.is_zero() {
+            self.start_clock(batch);
         }
+    }
+
+    #[inline(never)]
+    fn start_clock(self: &Arc<Self>, batch: &mut Batch) {
         batch.due = Instant::now().checked_add(batch.timeout);
         // A batch that fills up in time and the next one need no more than one look.
         if let Some(due) = batch.due.filter(|_| !batch.timed) {

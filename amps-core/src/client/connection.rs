@@ -115,6 +115,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(crate) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Live,
@@ -123,6 +124,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(crate) fn is_live(&self) -> bool {
         self.phase() == Phase::Live
     }

@@ -7,15 +7,22 @@ use super::wire::empty;
 use log::warn;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Frames posted by threads that must not wait for the send lock: first of all the receive
 /// thread. Whoever holds the send lock writes them, and looks again after unlocking.
 #[derive(Default)]
 pub(crate) struct Outbox {
     waiting: Mutex<Waiting>,
-    any: AtomicBool,
+    /// [`ANY`], and above it a count of looks.
+    signal: AtomicUsize,
 }
+
+/// Frames are waiting. Changed under the lock of what waits.
+const ANY: usize = 1;
+
+/// A look of somebody who let go of the send lock.
+const LOOK: usize = 2;
 
 /// Whole frames for one connection; those of an earlier one are dropped.
 #[derive(Default)]
@@ -50,24 +57,26 @@ impl Outbox {
         }
         waiting.frames.extend_from_slice(frames);
         waiting.after_batch |= turn == Turn::AfterBatch;
-        self.any.store(true, Ordering::SeqCst);
-        drop(waiting);
-        // Pairs with the fence in `has_any`: either this thread then finds the send lock free,
-        // or its holder, who looks after unlocking, finds the frames.
-        fence(Ordering::SeqCst);
+        // Pairs with the change in `has_any`. One of the two comes first, and the other sees it:
+        // either the holder of the send lock finds the frames when it looks after unlocking, or
+        // its unlock has happened before this, and this thread then finds the lock free.
+        self.signal.fetch_or(ANY, Ordering::AcqRel);
     }
 
     /// True if frames are waiting. Asked after unlocking the send lock, too, so that no frame is
     /// stranded between the last look of a holder and its unlock.
+    #[inline]
     pub(crate) fn has_any(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.any.load(Ordering::SeqCst)
+        // A change, and not a mere look after a fence: it is ordered with that in `push`, and
+        // costs a publish much less.
+        self.signal.fetch_add(LOOK, Ordering::AcqRel) & ANY != 0
     }
 
     /// True if frames are waiting that this thread posted itself, or that were posted before it got
     /// the send lock.
+    #[inline]
     pub(crate) fn knows_of_any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+        self.signal.load(Ordering::Acquire) & ANY != 0
     }
 
     #[cfg(test)]
@@ -83,7 +92,7 @@ impl Outbox {
         out: &mut Vec<u8>,
         batch: impl FnOnce(&mut Vec<u8>),
     ) {
-        if !self.any.load(Ordering::SeqCst) {
+        if !self.knows_of_any() {
             return;
         }
         let mut waiting = self.waiting.lock();
@@ -98,7 +107,7 @@ impl Outbox {
         }
         empty(&mut waiting.frames, KEPT_BUFFER);
         waiting.after_batch = false;
-        self.any.store(false, Ordering::SeqCst);
+        self.signal.fetch_and(!ANY, Ordering::AcqRel);
     }
 }
 
@@ -113,7 +122,15 @@ impl Shared {
     /// is left to the flusher. Whoever let go of the lock calls this, too.
     #[inline]
     pub(crate) fn look_again(self: &Arc<Self>) {
-        while self.outbox.has_any() {
+        if self.outbox.has_any() {
+            self.write_posted();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_posted(self: &Arc<Self>) {
+        loop {
             if self.is_under_send_lock() {
                 // From a transport filter; whoever runs it looks again.
                 return;
@@ -138,6 +155,9 @@ impl Shared {
                 Err(error) => connection.broken_by(error),
             }
             self.tell(news);
+            if !self.outbox.has_any() {
+                return;
+            }
         }
     }
 

@@ -1,7 +1,9 @@
 //! The methods that publish.
 
 use super::Client;
+use super::shared::Shared;
 use super::stored::encode_header;
+use super::wire::Wire;
 use crate::command::whole_seconds;
 use crate::command_type::CommandType;
 #[cfg(doc)]
@@ -9,7 +11,35 @@ use crate::error::Error;
 use crate::error::{ErrorContext, Result};
 use crate::protocol::{Field, FrameWriter};
 use crate::store::OutgoingCommand;
+use parking_lot::MutexGuard;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// What is published: by reference, so that it does not go through the stack field by field.
+struct Manner {
+    command: CommandType,
+    /// Seconds to live.
+    expiration: Option<u64>,
+}
+
+impl Manner {
+    const PUBLISH: Manner = Manner {
+        command: CommandType::Publish,
+        expiration: None,
+    };
+
+    const DELTA: Manner = Manner {
+        command: CommandType::DeltaPublish,
+        expiration: None,
+    };
+
+    fn expiring_after(self, lifetime: Duration) -> Manner {
+        Manner {
+            expiration: Some(whole_seconds(lifetime)),
+            ..self
+        }
+    }
+}
 
 /// Publishing.
 impl Client {
@@ -41,7 +71,7 @@ impl Client {
     /// log on, or the connection broke; then the server may have received it.
     #[inline]
     pub fn publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
-        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), None)
+        self.publish_as(&Manner::PUBLISH, topic.as_ref(), data.as_ref())
     }
 
     /// Publishes a record that expires after `lifetime`: whole seconds, a part of one counts as
@@ -56,8 +86,8 @@ impl Client {
         data: impl AsRef<[u8]>,
         lifetime: Duration,
     ) -> Result<u64> {
-        let seconds = Some(whole_seconds(lifetime));
-        self.publish_as(CommandType::Publish, topic.as_ref(), data.as_ref(), seconds)
+        let manner = Manner::PUBLISH.expiring_after(lifetime);
+        self.publish_as(&manner, topic.as_ref(), data.as_ref())
     }
 
     /// Publishes the changed fields of a record, which the server merges into it.
@@ -68,8 +98,7 @@ impl Client {
     ///
     /// As [`Client::publish`].
     pub fn delta_publish(&self, topic: impl AsRef<str>, data: impl AsRef<[u8]>) -> Result<u64> {
-        let command = CommandType::DeltaPublish;
-        self.publish_as(command, topic.as_ref(), data.as_ref(), None)
+        self.publish_as(&Manner::DELTA, topic.as_ref(), data.as_ref())
     }
 
     /// As [`Client::delta_publish`], for a record that expires after `lifetime`.
@@ -83,41 +112,52 @@ impl Client {
         data: impl AsRef<[u8]>,
         lifetime: Duration,
     ) -> Result<u64> {
-        let command = CommandType::DeltaPublish;
-        let seconds = Some(whole_seconds(lifetime));
-        self.publish_as(command, topic.as_ref(), data.as_ref(), seconds)
+        let manner = Manner::DELTA.expiring_after(lifetime);
+        self.publish_as(&manner, topic.as_ref(), data.as_ref())
     }
 
-    #[inline]
-    fn publish_as(
-        &self,
-        command: CommandType,
-        topic: &str,
-        data: &[u8],
-        expiration: Option<u64>,
-    ) -> Result<u64> {
-        let context = || ErrorContext::new("publish to", topic);
+    fn publish_as(&self, manner: &Manner, topic: &str, data: &[u8]) -> Result<u64> {
+        let context = || context(topic);
         if topic.is_empty() {
             return Err(context().with_reason("the topic is empty").InvalidTopic());
         }
         let shared = self.shared();
-        let mut stored = OutgoingCommand::new(command, topic, data);
-        stored.expiration = expiration;
         shared.check_not_in_store(context)?;
         let wire = shared.wire.lock();
         if wire.store.is_some() {
-            return shared.store_and_send(wire, &stored, true, context, |out, sequence| {
-                encode_header(out, sequence, &stored);
-            });
+            let mut stored = OutgoingCommand::new(manner.command, topic, data);
+            stored.expiration = manner.expiration;
+            return shared.publish_stored(wire, &stored);
         }
         shared.send(wire, data, context, |out| {
-            let mut frame = FrameWriter::begin(out, command);
+            let mut frame = FrameWriter::begin(out, manner.command);
             frame.text(Field::Topic, topic.as_bytes());
-            if let Some(seconds) = expiration {
+            if let Some(seconds) = manner.expiration {
                 frame.number(Field::Expiration, seconds);
             }
             frame.finish_header(data.len());
         })?;
         Ok(0)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn context(topic: &str) -> ErrorContext {
+    ErrorContext::new("publish to", topic)
+}
+
+impl Shared {
+    /// Apart from the way without a store, which is shorter and stays so.
+    #[inline(never)]
+    fn publish_stored(
+        self: &Arc<Self>,
+        wire: MutexGuard<'_, Wire>,
+        command: &OutgoingCommand<'_>,
+    ) -> Result<u64> {
+        let context = || context(command.topic);
+        self.store_and_send(wire, command, true, context, |out, sequence| {
+            encode_header(out, sequence, command);
+        })
     }
 }

@@ -39,18 +39,28 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
-        let connection = match wire.connection.upgrade() {
+        let connection = match wire.connection.take() {
             Some(connection) if connection.is_live() => Ok(connection),
-            _ => self.connection(&context).inspect(|connection| {
-                wire.connection = Arc::downgrade(connection);
-            }),
+            _ => self.look_up(&context),
         };
         // No return before the lock is let go of as it must be: somebody may have posted a frame.
-        let result = connection.and_then(|connection| {
-            self.collect_or_write(&mut wire, &connection, payload, context, encode)
-        });
+        let result = match connection {
+            Ok(connection) => {
+                let sent = self.collect_or_write(&mut wire, &connection, payload, context, encode);
+                wire.keep(connection);
+                sent
+            }
+            Err(error) => Err(error),
+        };
         self.unlock(wire);
         result
+    }
+
+    /// The connection of the client, which is not the one at hand.
+    #[cold]
+    #[inline(never)]
+    fn look_up(&self, context: impl Fn() -> ErrorContext) -> Result<Arc<Connection>> {
+        self.connection(context)
     }
 
     /// Sends to one connection, as [`Shared::send`] does to the live one: a frame that was
@@ -80,6 +90,8 @@ impl Shared {
         context: impl Fn() -> ErrorContext,
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> Result<()> {
+        // First of all: what is kept of the connection is given up by its number.
+        wire.turn_to(connection);
         check_size(payload, &context)?;
         if wire.batch.takes(payload.len()) {
             self.collect_frame(wire, connection, payload, context, encode)
@@ -89,6 +101,7 @@ impl Shared {
     }
 
     /// Lets a frame join the batch, and writes that if it is full now.
+    #[inline]
     fn collect_frame(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -109,6 +122,7 @@ impl Shared {
     }
 
     /// The same for a publish that the store has: whatever becomes of the batch, it is not lost.
+    #[inline]
     pub(crate) fn collect_stored(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -125,6 +139,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn join_batch(
         self: &Arc<Self>,
         wire: &mut Wire,
@@ -200,14 +215,17 @@ impl Shared {
     /// Lets go of the send lock, and does what is left to whoever held it.
     #[inline]
     pub(crate) fn unlock(self: &Arc<Self>, mut wire: MutexGuard<'_, Wire>) {
-        let news = wire.take_news();
+        let news = (!wire.news.is_empty()).then(|| wire.take_news());
         drop(wire);
         self.look_again();
-        self.tell(news);
+        if let Some(news) = news {
+            self.tell(news);
+        }
     }
 
     /// Tells the exception listener what happened under the send lock.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     pub(crate) fn tell(&self, news: News) {
         if news.lost > 0 {
             self.report_lost(news.lost);
@@ -221,16 +239,22 @@ impl Shared {
 /// Refuses what no frame can carry, before anything is encoded or stored.
 #[inline]
 pub(crate) fn check_size(payload: &[u8], context: impl Fn() -> ErrorContext) -> Result<()> {
-    let length = payload.len();
-    if length <= MAX_FRAME {
-        return Ok(());
+    match payload.len() {
+        ..=MAX_FRAME => Ok(()),
+        length => Err(too_long(length, context)),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn too_long(length: usize, context: impl Fn() -> ErrorContext) -> Error {
     let reason = format!("a payload of {length} bytes; the limit is {MAX_FRAME}");
-    Err(context().with_reason(reason).Usage())
+    context().with_reason(reason).Usage()
 }
 
 /// Ends a connection that a write failed on, and makes the error of the caller whose frame it was.
 #[cold]
+#[inline(never)]
 fn broken(connection: &Connection, error: io::Error, context: impl Fn() -> ErrorContext) -> Error {
     let reason = format!("{error}; the server may have received it or not");
     let source = io::Error::new(error.kind(), error.to_string());

@@ -14,6 +14,7 @@ use crate::protocol::{Field, FrameWriter};
 use crate::store::OutgoingCommand;
 use log::warn;
 use parking_lot::MutexGuard;
+use std::ptr;
 use std::sync::{Arc, Weak};
 
 /// Where what is stored goes; guarded by the send lock.
@@ -33,17 +34,21 @@ pub(crate) enum Standing {
 }
 
 impl Wire {
-    /// The connection that what is stored now is written to. Goes offline first if the connection
-    /// at hand is no longer live.
+    /// The connection that what is stored now is written to; to be kept ([`Wire::keep`]). Goes
+    /// offline first if it is no longer live.
     ///
     /// # Errors
     ///
     /// `Store`: the store could not note it; nothing may be stored now.
     #[inline]
     pub(crate) fn live_connection(&mut self, client: u64) -> Result<Option<Arc<Connection>>> {
-        let connection = match &self.standing {
+        let known = match &self.standing {
             Standing::Offline => return Ok(None),
-            Standing::Replaying(connection) | Standing::Live(connection) => connection.upgrade(),
+            Standing::Replaying(known) | Standing::Live(known) => known,
+        };
+        let connection = match self.connection.take() {
+            Some(at_hand) if ptr::eq(Arc::as_ptr(&at_hand), known.as_ptr()) => Some(at_hand),
+            _ => known.upgrade(),
         };
         match connection.filter(|connection| connection.is_live()) {
             Some(connection) => Ok(match self.standing {
@@ -98,14 +103,15 @@ impl Shared {
             return Err(context().with_reason("there is no publish store").Usage());
         };
         let sequence = under_send_lock(self.id(), || store.store(command))?;
-        if let Some(connection) = &live {
+        if let Some(connection) = live {
             // Whether it arrives or not: it is stored. A failure wakes the receive thread.
             let encode = |out: &mut Vec<u8>| encode(out, sequence);
             if may_join && wire.batch.takes(command.data.len()) {
-                self.collect_stored(wire, connection, command.data, encode);
+                self.collect_stored(wire, &connection, command.data, encode);
             } else {
-                let _ = self.write_frame(wire, connection, command.data, context, encode);
+                let _ = self.write_frame(wire, &connection, command.data, context, encode);
             }
+            wire.keep(connection);
         }
         Ok(sequence)
     }
@@ -143,7 +149,7 @@ pub(crate) fn encode_header(out: &mut Vec<u8>, sequence: u64, command: &Outgoing
         frame.number(Field::Expiration, seconds);
     }
     frame.text_if(Field::CorrelationId, command.correlation_id.as_bytes());
-    frame.text(Field::AckType, PERSISTED);
+    frame.plain_text(Field::AckType, PERSISTED);
     frame.finish_header(command.data.len());
 }
 

@@ -20,14 +20,13 @@ impl Shared {
     /// number.
     pub(crate) fn execute_stored(self: &Arc<Self>, request: Request) -> Result<Executed> {
         let Request {
-            mut command,
+            command,
             plan,
             sink,
             patience,
             ..
         } = request;
-        let bytes = command.clone();
-        let outgoing = outgoing(&bytes);
+        let outgoing = outgoing(&command);
         let acks = plan.own_acks | command.ack_type() | AckType::PERSISTED;
         // What waits keeps to its time, also while another thread is stuck in a write.
         let mut wire = match patience.deadline().filter(|_| plan.awaited.is_some()) {
@@ -79,12 +78,11 @@ impl Shared {
             wire,
             &outgoing,
             may_join,
-            || context(&bytes),
+            || context(&command),
             |out, sequence| {
-                command = command.clone().set_sequence(sequence);
                 command
-                    .write_header(out, acks)
-                    .finish_header(bytes.data().len());
+                    .write_numbered_header(out, acks, sequence)
+                    .finish_header(command.data().len());
             },
         );
         let sequence = match stored {

@@ -12,7 +12,7 @@ use crate::protocol::frames_in;
 use crate::store::PublishStore;
 use crate::transport::Transport;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,9 +47,10 @@ pub(crate) struct Wire {
     pub(super) news: News,
     /// Counts what leaves.
     pub(crate) traffic: Arc<Traffic>,
-    /// The connection last used, to spare the state lock while it lives. Weak, so that an idle
-    /// client does not keep the socket of a connection that is gone.
-    pub(super) connection: Weak<Connection>,
+    /// The connection last used, to spare the state lock while it lives. Given up with what
+    /// belongs to it, so that an idle client does not keep the socket of a connection that is
+    /// gone.
+    pub(super) connection: Option<Arc<Connection>>,
     /// What is published goes through it first.
     pub(crate) store: Option<Arc<dyn PublishStore>>,
     /// Where what is stored goes.
@@ -65,8 +66,25 @@ pub(crate) struct News {
     pub(super) failures: Vec<Error>,
 }
 
+impl News {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.lost == 0 && self.failures.is_empty()
+    }
+}
+
 impl Wire {
+    /// Keeps the connection at hand for the next one who sends. Not one that has ended: whoever
+    /// ended it has been here, or comes after this and gives it up.
+    #[inline]
+    pub(super) fn keep(&mut self, connection: Arc<Connection>) {
+        if connection.is_live() {
+            self.connection = Some(connection);
+        }
+    }
+
     /// Takes what belongs to earlier connections for lost; false if this connection is one.
+    #[inline]
     pub(super) fn turn_to(&mut self, connection: &Connection) -> bool {
         if self.number < connection.number {
             self.give_up();
@@ -82,6 +100,7 @@ impl Wire {
 
     /// Drops what has not left yet: its connection is gone.
     pub(crate) fn give_up(&mut self) {
+        self.connection = None;
         empty(&mut self.unfinished, KEPT_BUFFER);
         self.news.lost += std::mem::take(&mut self.unfinished_publishes) + self.batch.clear();
     }
@@ -91,6 +110,7 @@ impl Wire {
     }
 
     /// Filters the frames that stand in the batch from `start` on.
+    #[inline]
     pub(super) fn filter_batch(&mut self, start: usize) {
         if let Some(filter) = &self.filter {
             filter.outgoing(&mut self.batch.frames, start, &mut self.news.failures);
@@ -125,6 +145,7 @@ impl Wire {
     }
 
     /// Writes what was posted, waiting for the socket.
+    #[inline]
     pub(super) fn drain(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
         if self.collect(connection, outbox) && !self.unfinished.is_empty() {
             connection.transport.write_all(&self.unfinished, b"")?;
@@ -135,6 +156,7 @@ impl Wire {
     }
 
     /// Before a publish joins the batch: what was posted before it must leave before it.
+    #[inline]
     pub(super) fn make_way(&mut self, connection: &Connection, outbox: &Outbox) -> io::Result<()> {
         self.turn_to(connection);
         match outbox.knows_of_any() {
@@ -144,6 +166,7 @@ impl Wire {
     }
 
     /// Writes what was posted and then the batch, waiting for the socket.
+    #[inline]
     pub(crate) fn write_batch(
         &mut self,
         connection: &Connection,

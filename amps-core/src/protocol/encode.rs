@@ -1,11 +1,16 @@
 //! Writing frames into a buffer of the caller.
+//!
+//! Every message that leaves is written here, so it is made for speed: a header grows in zeroes
+//! that lie ready behind it, eight bytes at a time where its values are short, and is cut to its
+//! length at the end.
 
 use super::field::Field;
 use super::frame::PREFIX;
 use crate::command_type::CommandType;
 use std::fmt;
 
-/// Writes one frame at the end of a buffer: length, header, payload.
+/// Writes one frame at the end of a buffer: length, header, payload. Only a frame that was ended
+/// is one.
 ///
 /// ```
 /// use amps_core::CommandType;
@@ -18,39 +23,54 @@ use std::fmt;
 /// assert_eq!(&out[4..], br#"{"c":"p","t":"orders"}{"id":1}"#);
 /// ```
 pub struct FrameWriter<'a> {
+    /// Zeroes lie ready in it behind what is written.
     out: &'a mut Vec<u8>,
     start: usize,
+    /// Where the next byte goes.
+    end: usize,
 }
 
 impl fmt::Debug for FrameWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FrameWriter({} bytes)", self.out.len() - self.start)
+        write!(f, "FrameWriter({} bytes)", self.len())
     }
 }
 
 impl<'a> FrameWriter<'a> {
     /// Starts a frame with a command.
-    #[inline]
+    #[inline(always)]
     pub fn begin(out: &'a mut Vec<u8>, command: CommandType) -> FrameWriter<'a> {
-        FrameWriter::begin_named(out, command.wire_name().as_bytes())
+        let start = out.len();
+        out.resize(start + STRIDE, 0);
+        let end = match command {
+            // The usual one: a few bytes that are known here take no call.
+            CommandType::Publish => put(out, start, CommandType::Publish.frame_start()),
+            other => put(out, start, other.frame_start()),
+        };
+        FrameWriter { out, start, end }
     }
 
     /// Starts a frame with a command name as it stands: for names we do not know.
     #[inline]
     pub fn begin_named(out: &'a mut Vec<u8>, command: &[u8]) -> FrameWriter<'a> {
-        let start = out.len();
-        out.extend_from_slice(b"\0\0\0\0{\"c\":\"");
-        push_escaped(out, command);
-        out.push(b'"');
-        FrameWriter { out, start }
+        let mut frame = FrameWriter::begin(out, CommandType::Unknown);
+        frame.end = put_text(frame.out, frame.end - 1, command);
+        frame
     }
 
     /// Adds a text field.
-    #[inline]
+    #[inline(always)]
     pub fn text(&mut self, field: Field, value: &[u8]) {
-        self.out.extend_from_slice(field.text_prefix());
-        push_escaped(self.out, value);
-        self.out.push(b'"');
+        self.end = put(self.out, self.end, field.text_prefix());
+        self.end = put_text(self.out, self.end, value);
+    }
+
+    /// Adds a text field whose value is known to need no escapes.
+    #[inline(always)]
+    pub(crate) fn plain_text(&mut self, field: Field, value: &[u8]) {
+        self.end = put(self.out, self.end, field.text_prefix());
+        self.end = put(self.out, self.end, value);
+        self.end = put(self.out, self.end, b"\"");
     }
 
     /// Adds a text field unless the value is empty.
@@ -62,39 +82,50 @@ impl<'a> FrameWriter<'a> {
     }
 
     /// Adds a number.
-    #[inline]
+    #[inline(always)]
     pub fn number(&mut self, field: Field, value: u64) {
-        self.out.extend_from_slice(field.number_prefix());
-        push_number(self.out, value);
+        self.end = put(self.out, self.end, field.number_prefix());
+        self.end = put_number(self.out, self.end, value);
     }
 
     /// Ends the header and the frame; the payload follows as it stands.
     #[inline]
-    pub fn finish(self, payload: &[u8]) {
-        self.out.push(b'}');
+    pub fn finish(mut self, payload: &[u8]) {
+        self.end_header(payload.len());
         self.out.extend_from_slice(payload);
-        let length = self.out.len() - self.start - PREFIX;
-        self.patch_length(length);
     }
 
     /// Ends the header; the frame is as long as if a payload of `payload_length` bytes followed,
     /// which the caller sends itself.
     #[inline]
-    pub fn finish_header(self, payload_length: usize) {
-        self.out.push(b'}');
-        let length = self.out.len() - self.start - PREFIX + payload_length;
-        self.patch_length(length);
+    pub fn finish_header(mut self, payload_length: usize) {
+        self.end_header(payload_length);
     }
 
     /// Ends the header of a batch; records follow.
-    pub fn records(self) -> BatchWriter<'a> {
-        self.out.push(b'}');
+    pub fn records(mut self) -> BatchWriter<'a> {
+        self.end = put(self.out, self.end, b"}");
         BatchWriter { frame: self }
     }
 
-    fn patch_length(self, length: usize) {
+    #[inline]
+    fn end_header(&mut self, payload_length: usize) {
+        self.end = put(self.out, self.end, b"}");
+        self.cut(payload_length);
+    }
+
+    /// Cuts the buffer to what was written, and notes how long the frame is with what follows.
+    #[inline]
+    fn cut(&mut self, more: usize) {
+        let length = self.len() - PREFIX + more;
         let prefix = (length as u32).to_be_bytes();
         self.out[self.start..self.start + PREFIX].copy_from_slice(&prefix);
+        self.out.truncate(self.end);
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.end - self.start
     }
 }
 
@@ -111,25 +142,21 @@ impl BatchWriter<'_> {
         fields: impl IntoIterator<Item = (Field, &'f [u8])>,
         payload: &[u8],
     ) {
-        let out = &mut *self.frame.out;
-        out.push(b'{');
-        let first = out.len();
-        for (field, value) in fields {
-            out.extend_from_slice(field.text_prefix());
-            push_escaped(out, value);
-            out.push(b'"');
-        }
-        out.extend_from_slice(Field::MessageLength.number_prefix());
-        push_number(out, payload.len() as u64);
+        let frame = &mut self.frame;
         // Every prefix begins with the comma that separates it from a field before.
-        out.remove(first);
-        out.push(b'}');
-        out.extend_from_slice(payload);
+        let first = frame.end;
+        for (field, value) in fields {
+            frame.text(field, value);
+        }
+        frame.number(Field::MessageLength, payload.len() as u64);
+        frame.out[first] = b'{';
+        frame.end = put(frame.out, frame.end, b"}");
+        frame.end = put(frame.out, frame.end, payload);
     }
 
     /// How long the frame is so far, with its length prefix.
     pub fn len(&self) -> usize {
-        self.frame.out.len() - self.frame.start
+        self.frame.len()
     }
 
     /// False: a batch has at least its header.
@@ -138,61 +165,165 @@ impl BatchWriter<'_> {
     }
 
     /// Ends the frame.
-    pub fn finish(self) {
-        let length = self.frame.out.len() - self.frame.start - PREFIX;
-        self.frame.patch_length(length);
+    pub fn finish(mut self) {
+        self.frame.cut(0);
     }
 }
 
-/// Appends text with the escapes that a header needs.
-#[inline]
-fn push_escaped(out: &mut Vec<u8>, value: &[u8]) {
-    // Without a branch per byte, so that the compiler makes a vector loop of it.
-    let special = value.iter().fold(false, |special, &byte| {
-        special | (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-    });
-    if special {
-        push_each_escaped(out, value);
-    } else {
-        out.extend_from_slice(value);
+/// How many zeroes are laid ready at once: enough for most headers.
+const STRIDE: usize = 128;
+
+/// How far whole words may reach beyond the end of what they write.
+const WORD: usize = size_of::<u64>();
+
+// These take the end of what is written and return the new one, and are no methods: so a writer
+// stays in registers, where no step waits for the stores of the one before.
+
+/// Where to write the next `count` bytes, and a word more.
+#[inline(always)]
+fn room(out: &mut Vec<u8>, end: usize, count: usize) -> &mut [u8] {
+    if out.len() - end < count + WORD {
+        grow(out, end + count);
     }
+    &mut out[end..]
 }
 
 #[cold]
-fn push_each_escaped(out: &mut Vec<u8>, value: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for &byte in value {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0x08 => out.extend_from_slice(br"\b"),
-            b'\t' => out.extend_from_slice(br"\t"),
-            b'\n' => out.extend_from_slice(br"\n"),
-            0x0C => out.extend_from_slice(br"\f"),
-            b'\r' => out.extend_from_slice(br"\r"),
-            0..0x20 => {
-                out.extend_from_slice(br"\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
-        }
+#[inline(never)]
+fn grow(out: &mut Vec<u8>, end: usize) {
+    out.resize(end + STRIDE, 0);
+}
+
+/// Appends bytes as they stand.
+#[inline(always)]
+fn put(out: &mut Vec<u8>, end: usize, bytes: &[u8]) -> usize {
+    room(out, end, bytes.len())[..bytes.len()].copy_from_slice(bytes);
+    end + bytes.len()
+}
+
+/// Appends text with the escapes that a header needs, and the closing quote.
+fn put_text(out: &mut Vec<u8>, end: usize, text: &[u8]) -> usize {
+    let room = room(out, end, text.len() + 1);
+    if !copy_unless_special(text, room) {
+        return put_escaped(out, end, text);
     }
+    room[text.len()] = b'"';
+    end + text.len() + 1
+}
+
+#[cold]
+#[inline(never)]
+fn put_escaped(out: &mut Vec<u8>, mut end: usize, text: &[u8]) -> usize {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for &byte in text {
+        end = match byte {
+            b'"' | b'\\' => put(out, end, &[b'\\', byte]),
+            0x08 => put(out, end, br"\b"),
+            b'\t' => put(out, end, br"\t"),
+            b'\n' => put(out, end, br"\n"),
+            0x0C => put(out, end, br"\f"),
+            b'\r' => put(out, end, br"\r"),
+            0..0x20 => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                put(out, end, &[b'\\', b'u', b'0', b'0', high, low])
+            }
+            _ => put(out, end, &[byte]),
+        };
+    }
+    put(out, end, b"\"")
 }
 
 /// Appends decimal digits.
-#[inline]
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+fn put_number(out: &mut Vec<u8>, end: usize, number: u64) -> usize {
+    /// What one word holds.
+    const EIGHT_DIGITS: u64 = 100_000_000;
+    let room = room(out, end, 3 * WORD);
+    let (above, low) = (number / EIGHT_DIGITS, number % EIGHT_DIGITS);
+    let (high, middle) = (above / EIGHT_DIGITS, above % EIGHT_DIGITS);
+    let mut at = 0;
+    let mut put_eight = |eight: u64, leads: bool| {
+        let digits = digits(eight);
+        // The first digit is the lowest byte. A zero by itself is written.
+        let skipped = match leads {
+            true => (digits.trailing_zeros() / 8).min(WORD as u32 - 1),
+            false => 0,
+        };
+        let word = (digits | 0x3030_3030_3030_3030) >> (8 * skipped);
+        room[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+        at += WORD - skipped as usize;
+    };
+    if high > 0 {
+        put_eight(high, true);
     }
-    out.extend_from_slice(&digits[at..]);
+    if above > 0 {
+        put_eight(middle, high == 0);
+    }
+    put_eight(low, above == 0);
+    end + at
+}
+
+/// The eight decimal digits of a number, as bytes from 0 to 9, the first one lowest.
+#[inline]
+fn digits(number: u64) -> u64 {
+    // Divides in all lanes of a word at once, by multiplying: two lanes of four digits, then four
+    // of two, then eight of one. The factors are exact for numbers as small as these.
+    let fours = (number / 10_000) | (number % 10_000) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007F_0000_007F;
+    let twos = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000F_000F_000F_000F;
+    tens | (twos - tens * 10) << 8
+}
+
+/// Copies text to the beginning of `to`, which has room for a word more; false if some of it
+/// cannot stand in a header as it is.
+#[inline]
+fn copy_unless_special(text: &[u8], to: &mut [u8]) -> bool {
+    let mut special = 0;
+    let mut words = text.chunks_exact(WORD);
+    let mut at = 0;
+    for bytes in &mut words {
+        let word = word_of(bytes);
+        special |= special_in(word);
+        to[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+        at += WORD;
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        let word = word_of(rest);
+        // The bytes beyond the end are zero, but zero is special.
+        special |= special_in(word) << (8 * (WORD - rest.len()));
+        to[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+    }
+    special == 0
+}
+
+/// Up to eight bytes as a word, the first one lowest; the missing ones are zero.
+#[inline]
+fn word_of(bytes: &[u8]) -> u64 {
+    let half = |at: usize| {
+        let half = bytes.get(at..)?.first_chunk()?;
+        Some(u64::from(u32::from_le_bytes(*half)))
+    };
+    if let Some(word) = bytes.first_chunk() {
+        u64::from_le_bytes(*word)
+    } else if let Some(low) = half(0) {
+        // The last four, which may be among the first four, too.
+        let at = bytes.len() - 4;
+        low | half(at).unwrap_or_default() << (8 * at)
+    } else {
+        let byte = |at: usize| u64::from(bytes.get(at).copied().unwrap_or_default()) << (8 * at);
+        byte(0) | byte(1) | byte(2)
+    }
+}
+
+/// Not zero if a byte of the word needs an escape: a quote, a backslash, or less than a space. The
+/// lowest bit that is set belongs to the first such byte; those above it may not.
+#[inline]
+fn special_in(word: u64) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; WORD]);
+    let below = |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & (EACH << 7)
 }
 
 #[cfg(test)]
@@ -215,12 +346,58 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_in_full() {
+    fn every_byte_is_read_back_as_it_was_wherever_it_stands() {
         let mut out = Vec::new();
-        for number in [0, 7, 10, 12345, u64::MAX] {
+        for byte in 0..=255 {
+            for length in 1..20 {
+                for at in 0..length {
+                    let mut text = vec![b'x'; length];
+                    text[at] = byte;
+                    out.clear();
+                    let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
+                    frame.text(Field::Topic, &text);
+                    frame.finish(b"payload");
+                    let body = &out[4..];
+                    let header = Header::parse(body, 0).unwrap();
+                    assert_eq!(&*unescape(header.topic.of(body)), &text[..], "at {at}");
+                    assert_eq!(&body[header.span.end()..], b"payload");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        let numbers = powers.flat_map(|power| {
+            let around = [power - 1, power, power + 1, power.wrapping_mul(7)];
+            around.into_iter().chain([123_456_789 % power])
+        });
+        let mut out = Vec::new();
+        for number in numbers.chain(0..20_000).chain([u64::MAX - 1, u64::MAX]) {
             out.clear();
-            push_number(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
+            let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
+            frame.number(Field::Sequence, number);
+            frame.finish(b"");
+            let expected = format!(r#"{{"c":"p","s":{number}}}"#);
+            assert_eq!(std::str::from_utf8(&out[4..]).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_frame_is_as_long_as_it_says_and_leaves_what_stands_before_it() {
+        let mut out = b"before".to_vec();
+        for length in [0, 1, 100, 127, 128, 129, 500, 10_000] {
+            out.truncate(6);
+            let value = vec![b'v'; length];
+            let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
+            frame.text_if(Field::Filter, &value);
+            frame.number(Field::Sequence, 7);
+            frame.finish(&value);
+            let prefix = out[6..10].try_into().unwrap();
+            assert_eq!(u32::from_be_bytes(prefix) as usize, out.len() - 10);
+            assert!(out.starts_with(b"before"));
+            assert!(out.ends_with(&value));
         }
     }
 }

@@ -1,6 +1,10 @@
 //! TCP and Unix sockets, with plain blocking calls.
 
 use super::{Addresses, Transport, no_space_in_time};
+#[cfg(unix)]
+use rustix::io::Errno;
+#[cfg(unix)]
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -10,12 +14,42 @@ pub(crate) struct SocketTransport<S> {
     stream: S,
 }
 
+/// No signal where the peer is gone. Where there is no such flag, the socket was made with an option
+/// that does the same.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
 impl<S> SocketTransport<S>
 where
     for<'a> &'a S: Read + Write,
+    for<'a> SockRef<'a>: From<&'a S>,
 {
     pub(crate) fn new(stream: S) -> SocketTransport<S> {
         SocketTransport { stream }
+    }
+
+    /// The call itself, without the one of the C library around it, which costs a small write more
+    /// than all that we add to it.
+    #[cfg(unix)]
+    #[inline]
+    fn write_one(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let socket = SockRef::from(&self.stream);
+        while !bytes.is_empty() {
+            match send(&*socket, bytes, NO_SIGNAL) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(not(unix))]
+    fn write_one(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.stream).write_all(bytes)
     }
 
     fn write_both(&self, mut header: &[u8], mut payload: &[u8]) -> io::Result<()> {
@@ -47,7 +81,7 @@ where
 
     fn write_all(&self, header: &[u8], payload: &[u8]) -> io::Result<()> {
         let written = if payload.is_empty() {
-            (&self.stream).write_all(header)
+            self.write_one(header)
         } else {
             self.write_both(header, payload)
         };
@@ -60,12 +94,7 @@ where
 
     #[cfg(unix)]
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        use rustix::net::{SendFlags, send};
-        #[allow(unused_mut, reason = "not on every system")]
-        let mut flags = SendFlags::DONTWAIT;
-        // Where there is no such flag, the socket was made with an option that does the same.
-        #[cfg(not(target_vendor = "apple"))]
-        flags.insert(SendFlags::NOSIGNAL);
+        let flags = NO_SIGNAL | SendFlags::DONTWAIT;
         Ok(send(&*SockRef::from(&self.stream), bytes, flags)?)
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::KEPT_BUFFER;
+use crate::client::connection::Phase;
 use crate::client::outbox::Turn;
 use crate::client::shared::Shared;
 use crate::client::testing::{PATIENCE, connect, framed, full, open};
@@ -19,15 +20,6 @@ fn publish(shared: &Arc<Shared>, frame: &[u8]) -> crate::Result<()> {
     let context = || ErrorContext::new("publish", "t");
     let wire = shared.wire.lock();
     shared.send(wire, b"", context, |out| out.extend_from_slice(frame))
-}
-
-/// Does something when it is dropped.
-struct AtLast<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for AtLast<F> {
-    fn drop(&mut self) {
-        self.0();
-    }
 }
 
 #[test]
@@ -50,17 +42,43 @@ fn a_flusher_whose_connection_broke_strands_no_frame_of_the_next_one() {
 fn a_publish_that_finds_no_connection_strands_no_frame_of_the_next_one() {
     let shared = client();
     let (connection, taken) = open(1);
-    let late = AtLast(|| {
-        // After the look for a connection.
+    let context = || {
+        // After the look for a connection, and before the send lock is free.
+        assert!(shared.wire.is_locked());
         connect(&shared, &connection);
         shared.post(&connection, &framed(b"logon"), Turn::AtOnce);
-    });
-    let context = || ErrorContext::new("publish", "t");
-    let sent = shared.send(shared.wire.lock(), b"", context, move |_| {
-        let _late = &late;
-    });
+        ErrorContext::new("publish", "t")
+    };
+    let sent = shared.send(shared.wire.lock(), b"", context, |_| ());
     assert!(sent.is_err());
     assert_eq!(taken.recv_timeout(PATIENCE).unwrap(), framed(b"logon"));
+}
+
+#[test]
+fn an_idle_client_does_not_keep_a_connection_that_was_lost() {
+    let shared = client();
+    let (connection, _taken) = open(1);
+    connect(&shared, &connection);
+    publish(&shared, b"before").unwrap();
+    shared.state.lock().connection = None;
+    connection.enter(Phase::Lost);
+    assert_eq!(Arc::strong_count(&connection), 2);
+    shared.lose_batch(&connection);
+    assert_eq!(Arc::strong_count(&connection), 1);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_a_frame_is_sent_is_not_kept() {
+    let shared = client();
+    let (connection, _taken) = open(1);
+    connect(&shared, &connection);
+    let context = || ErrorContext::new("publish", "t");
+    let sent = shared.send(shared.wire.lock(), b"", context, |_| {
+        shared.state.lock().connection = None;
+        connection.enter(Phase::Lost);
+    });
+    sent.unwrap();
+    assert_eq!(Arc::strong_count(&connection), 1);
 }
 
 #[test]
