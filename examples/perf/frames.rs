@@ -3,7 +3,7 @@
 use amps::CommandType;
 use amps_core::protocol::{Field, FrameWriter};
 
-/// The topic of every message.
+/// The topic of every message between the client and a peer.
 pub(crate) const TOPIC: &str = "orders";
 
 /// A JSON payload of exactly `length` bytes (40 or more).
@@ -15,10 +15,10 @@ pub(crate) fn payload(length: usize) -> Vec<u8> {
 }
 
 /// A publish as the client sends it without a store.
-pub(crate) fn published(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn published(topic: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut frame = FrameWriter::begin(&mut out, CommandType::Publish);
-    frame.text(Field::Topic, TOPIC.as_bytes());
+    frame.text(Field::Topic, topic.as_bytes());
     frame.finish(payload);
     out
 }
@@ -55,16 +55,23 @@ pub(crate) fn batches(query_id: &[u8], records: usize, batch: usize, payload: &[
     out
 }
 
-/// The command that a client opens its connection with.
-pub(crate) fn logon() -> Vec<u8> {
-    command(CommandType::Logon, &[(Field::AckType, "processed")])
+/// The command that opens a connection.
+pub(crate) fn logon(message_type: &str, user: &str, password: &str) -> Vec<u8> {
+    let fields = [
+        (Field::ClientName, "perf-floor"),
+        (Field::UserId, user),
+        (Field::Password, password),
+        (Field::MessageType, message_type),
+        (Field::AckType, "processed"),
+    ];
+    command(CommandType::Logon, &fields)
 }
 
-/// A subscription to [`TOPIC`].
-pub(crate) fn subscribe(sub_id: &str) -> Vec<u8> {
+/// A subscription.
+pub(crate) fn subscribe(sub_id: &str, topic: &str) -> Vec<u8> {
     let fields = [
         (Field::SubId, sub_id),
-        (Field::Topic, TOPIC),
+        (Field::Topic, topic),
         (Field::AckType, "processed"),
     ];
     command(CommandType::Subscribe, &fields)
@@ -85,12 +92,23 @@ pub(crate) fn flush() -> Vec<u8> {
     command(CommandType::Flush, &[(Field::AckType, "completed")])
 }
 
+/// Everything up to this publish is persisted.
+pub(crate) fn persisted(out: &mut Vec<u8>, sequence: u64) {
+    let mut ack = FrameWriter::begin(out, CommandType::Ack);
+    ack.number(Field::Sequence, sequence);
+    let bookmark = format!("4418602183412675531|{sequence}|");
+    ack.text(Field::Bookmark, bookmark.as_bytes());
+    ack.text(Field::AckType, b"persisted");
+    ack.text(Field::Status, b"success");
+    ack.finish(b"");
+}
+
 fn command(kind: CommandType, fields: &[(Field, &str)]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut frame = FrameWriter::begin(&mut out, kind);
     frame.text(Field::CommandId, b"1");
     for (field, value) in fields {
-        frame.text(*field, value.as_bytes());
+        frame.text_if(*field, value.as_bytes());
     }
     frame.finish(b"");
     out

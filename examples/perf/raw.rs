@@ -1,7 +1,9 @@
-//! The floor: a plain socket that does no more than move the same bytes.
+//! The floor: a plain connection that does no more than move the same bytes.
 
-use crate::{Result, frames};
+use crate::Result;
+use crate::endpoint::PATIENCE;
 use amps_core::protocol::PREFIX;
+use native_tls::{Certificate, TlsConnector};
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,29 +11,50 @@ use std::net::TcpStream;
 /// How much one read asks for: the same as the client.
 const BUFFER: usize = 64 << 10;
 
+/// TCP, or TLS over it.
+pub(crate) trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 /// A connection without a client.
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl Raw {
-    /// Connects and logs on.
-    pub(crate) fn connect(address: (&str, u16), nodelay: bool) -> Result<Raw> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(nodelay)?;
-        let mut raw = Raw {
-            stream,
-            buffer: vec![0; BUFFER],
-            filled: 0,
-        };
-        raw.write(&frames::logon())?;
-        raw.read_one()?;
-        Ok(raw)
+    /// Connects by TCP.
+    pub(crate) fn tcp(address: (&str, u16), nodelay: bool) -> Result<Raw> {
+        Ok(Raw::over(connect(address, nodelay)?))
     }
 
-    /// One plain write.
+    /// Connects by TLS; trusts this certificate, or those of the system.
+    pub(crate) fn tls(
+        address: (&str, u16),
+        nodelay: bool,
+        certificate: Option<&str>,
+    ) -> Result<Raw> {
+        let mut connector = TlsConnector::builder();
+        if let Some(pem) = certificate {
+            connector
+                .disable_built_in_roots(true)
+                .add_root_certificate(Certificate::from_pem(pem.as_bytes())?);
+        }
+        let stream = connect(address, nodelay)?;
+        let stream = connector.build()?.connect(address.0, stream)?;
+        Ok(Raw::over(stream))
+    }
+
+    fn over(stream: impl Stream + 'static) -> Raw {
+        Raw {
+            stream: Box::new(stream),
+            buffer: vec![0; BUFFER],
+            filled: 0,
+        }
+    }
+
+    /// One plain write, of all the bytes.
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.stream.write_all(bytes)?;
@@ -89,4 +112,12 @@ pub(crate) fn each_record(frame: &[u8], mut each: impl FnMut(&[u8])) {
         each(black_box(payload));
         at = start + length;
     }
+}
+
+fn connect(address: (&str, u16), nodelay: bool) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)
+        .map_err(|error| format!("connecting to {}:{}: {error}", address.0, address.1))?;
+    stream.set_nodelay(nodelay)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }

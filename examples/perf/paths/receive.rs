@@ -1,143 +1,102 @@
 //! Receiving as fast as the socket gives.
 //!
-//! Floor: read the same stream and find the frames in it, nothing else.
+//! Floor: read the same stream and find the frames in it, nothing else. Both sides keep their
+//! connection for all rounds; a publish makes the firehose send again.
 
-use super::log_on;
-use crate::measure::{Plan, Row, pairs, per_message};
-use crate::peers::{Kind, Peer, Spec};
+use super::progress::warm_up;
+use super::receivers::{Handlers, Reader, SUB_ID};
+use crate::endpoint::Endpoint;
+use crate::measure::{Measured, Plan, pairs, per_message};
+use crate::peers::{Kind, Spec};
 use crate::raw::Raw;
 use crate::{Result, frames};
-use amps::{Command, Message};
-use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(super) fn handler(plan: &Plan, name: &str, payload: usize, target: f64) -> Result<Vec<Row>> {
-    measure(plan, name, payload, target, by_handler)
+/// What is received, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Receive {
+    pub(super) payload: usize,
+    /// Through a stream, not in a handler.
+    pub(super) stream: bool,
+    pub(super) tls: bool,
 }
 
-pub(super) fn stream(plan: &Plan, name: &str, payload: usize, target: f64) -> Result<Vec<Row>> {
-    measure(plan, name, payload, target, by_stream)
-}
-
-fn measure(
-    plan: &Plan,
-    name: &str,
-    payload: usize,
-    target: f64,
-    ours: fn(&Peer, usize) -> Result<f64>,
-) -> Result<Vec<Row>> {
-    let messages = plan.messages(if payload > 500 { 150_000 } else { 400_000 });
-    let spec = Spec {
-        messages,
-        ..Spec::new(Kind::Firehose, payload)
-    };
-    let peer = spec.start()?;
-    let pairs = pairs(plan, || ours(&peer, messages), || floor(&peer, messages))?;
-    Ok(vec![pairs.row(name, target)])
-}
-
-fn by_handler(peer: &Peer, messages: usize) -> Result<f64> {
-    let client = log_on(peer.uri(true))?;
-    let (progress, done) = Progress::new(messages);
-    client.execute_async(subscribe("sub-00001"), move |message: &Message| {
-        progress.step(message);
-    })?;
-    let taken = done.recv_timeout(PATIENCE)?;
-    client.disconnect()?;
-    Ok(taken)
-}
-
-fn by_stream(peer: &Peer, messages: usize) -> Result<f64> {
-    let client = log_on(peer.uri(true))?;
-    let (progress, done) = Progress::new(messages);
-    for message in client.execute(subscribe("sub-00001"))?.take(messages) {
-        progress.step(&message);
+impl Receive {
+    pub(super) const fn by_handler(payload: usize) -> Receive {
+        Receive {
+            payload,
+            stream: false,
+            tls: false,
+        }
     }
-    let taken = done.recv_timeout(PATIENCE)?;
-    client.disconnect()?;
-    Ok(taken)
-}
 
-/// The frames of the stream, of which the first is the answer to the subscription.
-fn floor(peer: &Peer, messages: usize) -> Result<f64> {
-    let mut raw = Raw::connect(peer.address(), true)?;
-    raw.write(&frames::subscribe("sub-00001"))?;
-    let mut count = 0;
-    while count < warm_up(messages) {
-        count += raw.read(|_| ())?;
+    pub(super) const fn by_stream(payload: usize) -> Receive {
+        Receive {
+            stream: true,
+            ..Receive::by_handler(payload)
+        }
     }
-    let (first, start) = (count, Instant::now());
-    while count < messages {
-        count += raw.read(|_| ())?;
-    }
-    Ok(per_message(start.elapsed(), count - first))
-}
 
-/// A subscription under an id of a length that many have.
-pub(super) fn subscribe(sub_id: &str) -> Command {
-    Command::new("subscribe")
-        .set_sub_id(sub_id)
-        .set_topic(frames::TOPIC)
-        .set_timeout(PATIENCE)
-}
-
-/// The first messages are not timed: buffers grow and caches fill.
-fn warm_up(messages: usize) -> usize {
-    messages / 10
-}
-
-/// Counts messages, and reports the time per message when the last one has come.
-pub(super) struct Progress {
-    /// Changed by the receiving thread only, so a load and a store are enough.
-    count: AtomicUsize,
-    messages: usize,
-    warm_up: usize,
-    start: Mutex<Option<Instant>>,
-    done: Sender<f64>,
-}
-
-impl Progress {
-    pub(super) fn new(messages: usize) -> (Progress, Receiver<f64>) {
-        let (done, receiver) = channel();
-        let progress = Progress {
-            count: AtomicUsize::new(0),
+    pub(super) fn run(self, plan: &Plan, name: &str, target: Option<f64>) -> Result<Measured> {
+        let messages = plan.messages(match self.payload > 500 {
+            true => 200_000,
+            false => 600_000,
+        });
+        let spec = Spec {
             messages,
-            warm_up: warm_up(messages),
-            start: Mutex::new(None),
-            done,
+            tls: self.tls,
+            ..Spec::new(Kind::Firehose, self.payload)
         };
-        (progress, receiver)
-    }
-
-    #[inline]
-    pub(super) fn step(&self, message: &Message) {
-        black_box(message.data());
-        let count = self.count.load(Ordering::Relaxed) + 1;
-        self.count.store(count, Ordering::Relaxed);
-        if count == self.warm_up || count == self.messages {
-            self.mark(count);
-        }
-    }
-
-    #[cold]
-    fn mark(&self, count: usize) {
-        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
-        match *start {
-            None => *start = Some(Instant::now()),
-            Some(begun) => {
-                // From here on it counts anew, should more come.
-                *start = None;
-                self.count.store(0, Ordering::Relaxed);
-                // Nobody waits any more after a time-out: fine.
-                let _ = self
-                    .done
-                    .send(per_message(begun.elapsed(), count - self.warm_up));
+        let peer = spec.start()?;
+        let endpoint = &peer.endpoint(true)?;
+        let mut floor = Floor::subscribed(endpoint, messages)?;
+        let mut ours: Box<dyn FnMut() -> Result<f64>> = match self.stream {
+            true => {
+                let mut reader = Reader::subscribed(endpoint, messages)?;
+                Box::new(move || reader.receive_again(endpoint))
             }
+            false => {
+                let handler = Handlers::subscribed(endpoint, messages, 1)?;
+                Box::new(move || handler.receive_again(endpoint))
+            }
+        };
+        // Grows buffers and windows; not timed.
+        ours()?;
+        floor.receive()?;
+        let pairs = pairs(plan, ours, Some(&mut || floor.receive()))?;
+        Ok(pairs.row(name, target).into())
+    }
+}
+
+/// A connection without a client.
+struct Floor {
+    raw: Raw,
+    again: Vec<u8>,
+    messages: usize,
+}
+
+impl Floor {
+    fn subscribed(endpoint: &Endpoint, messages: usize) -> Result<Floor> {
+        let mut raw = endpoint.raw()?;
+        raw.write(&frames::subscribe(SUB_ID, &endpoint.topic))?;
+        raw.read_one()?;
+        Ok(Floor {
+            raw,
+            again: endpoint.published(b""),
+            messages,
+        })
+    }
+
+    fn receive(&mut self) -> Result<f64> {
+        self.raw.write(&self.again)?;
+        let mut count = 0;
+        while count < warm_up(self.messages) {
+            count += self.raw.read(|_| ())?;
         }
+        let (first, start) = (count, Instant::now());
+        while count < self.messages {
+            count += self.raw.read(|_| ())?;
+        }
+        Ok(per_message(start.elapsed(), count - first))
     }
 }

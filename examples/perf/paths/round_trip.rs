@@ -4,60 +4,94 @@
 //! both sides take turns, and waking the other costs the least; on any core the system decides,
 //! and waking a thread on another core may cost far more than all the rest.
 
-use super::log_on;
-use super::receive::subscribe;
+use super::receivers::{SUB_ID, subscribe};
 use crate::affinity::{first_core, pin};
-use crate::measure::{Pairs, Plan, Row, ShownAs, in_turn};
-use crate::peers::{Kind, Peer, Spec};
-use crate::raw::Raw;
+use crate::endpoint::{Endpoint, PATIENCE};
+use crate::measure::{Floor, Latency, Measured, Pairs, Plan, Row, ShownAs, in_turn};
+use crate::peers::{Kind, Spec};
 use crate::{Result, frames};
 use amps::Message;
 use hdrhistogram::Histogram;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What the names of the two rows of a path end with.
 pub(super) const SUFFIXES: [&str; 2] = [", p50", ", p99"];
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAYLOAD: usize = 100;
 
 /// The longest time that is told apart from longer ones: ten seconds.
 const LONGEST: u64 = 10_000_000_000;
 
-/// The answer is handled, and the next message sent, on the receive thread.
-pub(super) fn run(plan: &Plan, name: &str, one_core: bool) -> Result<Vec<Row>> {
-    let targets = one_core.then_some([1.25, 1.5]);
-    measure(plan, name, one_core, targets, by_handler)
+/// How a message goes there and back.
+#[derive(Clone, Copy)]
+pub(super) struct RoundTrip {
+    /// Both sides on one core.
+    pub(super) one_core: bool,
+    /// `tcp_nodelay`, for the client and for the floor.
+    pub(super) nodelay: bool,
+    /// The answer is read from a stream on the thread that publishes; else it is handled, and the
+    /// next message sent, on the receive thread.
+    pub(super) stream: bool,
 }
 
-/// The answer is read from a stream on the thread that publishes.
-pub(super) fn by_stream(plan: &Plan, name: &str) -> Result<Vec<Row>> {
-    measure(plan, name, true, None, through_stream)
+impl RoundTrip {
+    /// With the targets of the two rows.
+    pub(super) fn run(
+        self,
+        plan: &Plan,
+        name: &str,
+        targets: Option<[f64; 2]>,
+    ) -> Result<Measured> {
+        let core = self.one_core.then(first_core).flatten();
+        let spec = Spec {
+            core,
+            ..Spec::new(Kind::Echo, PAYLOAD)
+        };
+        let peer = spec.start()?;
+        let endpoint = peer.endpoint(self.nodelay)?;
+        let _pinned = pin(core)?;
+        let trips = plan.messages(if self.one_core { 10_000 } else { 4_000 });
+        self.compare(plan, &endpoint, trips, name, targets)
+    }
+
+    /// Both sides in turn, without a floor if no plain connection is possible.
+    pub(super) fn compare(
+        self,
+        plan: &Plan,
+        endpoint: &Endpoint,
+        trips: usize,
+        name: &str,
+        targets: Option<[f64; 2]>,
+    ) -> Result<Measured> {
+        let mut floor = || floor(endpoint, trips);
+        let floor: Floor<'_, Histogram<u64>> = match endpoint.is_plain() {
+            true => Some(&mut floor),
+            false => None,
+        };
+        let rounds = in_turn(plan, || self.ours(endpoint, trips), floor)?;
+        Ok(measured(name, targets, rounds))
+    }
+
+    pub(super) fn ours(self, endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
+        match self.stream {
+            true => through_stream(endpoint, trips),
+            false => by_handler(endpoint, trips),
+        }
+    }
 }
 
-fn measure(
-    plan: &Plan,
+/// Two rows, and the times of all rounds together.
+fn measured(
     name: &str,
-    one_core: bool,
     targets: Option<[f64; 2]>,
-    ours: fn(&Peer, usize) -> Result<Histogram<u64>>,
-) -> Result<Vec<Row>> {
-    let core = one_core.then(first_core).flatten();
-    let spec = Spec {
-        core,
-        ..Spec::new(Kind::Echo, PAYLOAD)
-    };
-    let peer = spec.start()?;
-    let _pinned = pin(core)?;
-    let trips = plan.messages(if one_core { 10_000 } else { 4_000 });
-    let rounds = in_turn(plan, || ours(&peer, trips), || floor(&peer, trips))?;
+    rounds: Vec<(Histogram<u64>, Option<Histogram<u64>>)>,
+) -> Measured {
     let row = |quantile: f64, at: usize| {
         let mut pairs = Pairs::default();
         for (ours, floor) in &rounds {
             let value = |times: &Histogram<u64>| times.value_at_quantile(quantile) as f64;
-            pairs.push(value(ours), value(floor));
+            pairs.push(value(ours), floor.as_ref().map(value));
         }
         let name = format!("{name}{}", SUFFIXES[at]);
         Row {
@@ -65,10 +99,29 @@ fn measure(
             ..pairs.row(name, targets.map(|targets| targets[at]))
         }
     };
-    Ok(vec![row(0.5, 0), row(0.99, 1)])
+    let rows = vec![row(0.5, 0), row(0.99, 1)];
+    let (mut ours, mut floor) = (empty(), None);
+    for (our_times, floor_times) in &rounds {
+        ours += our_times;
+        if let Some(times) = floor_times {
+            *floor.get_or_insert_with(empty) += times;
+        }
+    }
+    let name = name.to_string();
+    Measured {
+        rows,
+        latency: Some(Latency { name, ours, floor }),
+    }
 }
 
-/// Round trips in nanoseconds, in three significant digits.
+/// Nanoseconds in three significant digits; longer times than the longest count as that.
+fn empty() -> Histogram<u64> {
+    let mut times = Histogram::new_with_max(LONGEST, 3).unwrap_or_else(|_| unreachable!());
+    times.auto(false);
+    times
+}
+
+/// Round trips in nanoseconds.
 struct Trips {
     times: Histogram<u64>,
     left: usize,
@@ -77,13 +130,13 @@ struct Trips {
 }
 
 impl Trips {
-    fn new(trips: usize) -> Result<Trips> {
-        Ok(Trips {
-            times: Histogram::new_with_max(LONGEST, 3)?,
+    fn new(trips: usize) -> Trips {
+        Trips {
+            times: empty(),
             left: trips,
             warm_up: trips / 10,
             sent: Instant::now(),
-        })
+        }
     }
 
     fn sending(&mut self) {
@@ -103,20 +156,20 @@ impl Trips {
     }
 }
 
-fn by_handler(peer: &Peer, trips: usize) -> Result<Histogram<u64>> {
-    let client = log_on(peer.uri(true))?;
+fn by_handler(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
+    let client = endpoint.client("perf")?;
     let payload = frames::payload(PAYLOAD);
-    let mut trips = Trips::new(trips)?;
+    let mut trips = Trips::new(trips);
     let (done, result) = channel();
     // This keeps the client alive until the subscription ends, which `disconnect` below does.
     let publisher = client.clone();
-    let data = payload.clone();
+    let (topic, data) = (endpoint.topic.clone(), payload.clone());
     client.execute_async(
-        subscribe("sub-00001"),
+        subscribe(SUB_ID, &endpoint.topic),
         move |_: &Message| -> amps::Result<()> {
             if trips.returned() {
                 trips.sending();
-                publisher.publish(frames::TOPIC, &data)?;
+                publisher.publish(&topic, &data)?;
             } else {
                 // Nobody waits any more after a time-out: fine.
                 let _ = done.send(trips.times.clone());
@@ -124,35 +177,35 @@ fn by_handler(peer: &Peer, trips: usize) -> Result<Histogram<u64>> {
             Ok(())
         },
     )?;
-    client.publish(frames::TOPIC, &payload)?;
+    client.publish(&endpoint.topic, &payload)?;
     let times = result.recv_timeout(PATIENCE);
     client.disconnect()?;
     Ok(times?)
 }
 
-fn through_stream(peer: &Peer, trips: usize) -> Result<Histogram<u64>> {
-    let client = log_on(peer.uri(true))?;
+fn through_stream(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
+    let client = endpoint.client("perf")?;
     let payload = frames::payload(PAYLOAD);
-    let mut trips = Trips::new(trips)?;
-    let mut answers = client.execute(subscribe("sub-00001"))?;
+    let mut trips = Trips::new(trips);
+    let mut answers = client.execute(subscribe(SUB_ID, &endpoint.topic))?;
     loop {
         trips.sending();
-        client.publish(frames::TOPIC, &payload)?;
+        client.publish(&endpoint.topic, &payload)?;
         answers
             .next_timeout(PATIENCE)?
-            .ok_or("the echo closed the connection")?;
+            .ok_or("the connection closed before the answer came")?;
         if !trips.returned() {
             return Ok(trips.times);
         }
     }
 }
 
-fn floor(peer: &Peer, trips: usize) -> Result<Histogram<u64>> {
-    let mut raw = Raw::connect(peer.address(), true)?;
-    raw.write(&frames::subscribe("sub-00001"))?;
+fn floor(endpoint: &Endpoint, trips: usize) -> Result<Histogram<u64>> {
+    let mut raw = endpoint.raw()?;
+    raw.write(&frames::subscribe(SUB_ID, &endpoint.topic))?;
     raw.read_one()?;
-    let message = frames::published(&frames::payload(PAYLOAD));
-    let mut trips = Trips::new(trips)?;
+    let message = endpoint.published(&frames::payload(PAYLOAD));
+    let mut trips = Trips::new(trips);
     loop {
         trips.sending();
         raw.write(&message)?;

@@ -3,10 +3,10 @@
 //! Floor: read the same stream and find the records in it. Timed from the start of the group to
 //! its end, so that what the server does before is left out.
 
-use super::log_on;
-use crate::measure::{Plan, Row, pairs, per_message};
-use crate::peers::{Kind, Peer, Spec};
-use crate::raw::{Raw, each_record};
+use crate::endpoint::{Endpoint, PATIENCE};
+use crate::measure::{Measured, Plan, pairs, per_message};
+use crate::peers::{Kind, Spec};
+use crate::raw::each_record;
 use crate::{Result, frames};
 use amps::{Command, CommandType, Message};
 use std::hint::black_box;
@@ -15,27 +15,36 @@ use std::time::{Duration, Instant};
 
 const RECORDS: usize = 100_000;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For both sides, so that their bytes are the same; as long as any other.
+fn query_id(number: usize) -> String {
+    format!("query-{number:03}")
+}
 
-pub(super) fn run(plan: &Plan, name: &str) -> Result<Vec<Row>> {
+pub(super) fn run(plan: &Plan, name: &str, target: Option<f64>) -> Result<Measured> {
     let spec = Spec {
         messages: RECORDS,
         ..Spec::new(Kind::Sow, 100)
     };
     let peer = spec.start()?;
     let queries = plan.messages(4);
-    let pairs = pairs(plan, || ours(&peer, queries), || floor(&peer, queries))?;
-    Ok(vec![pairs.row(name, 1.8)])
+    let endpoint = peer.endpoint(true)?;
+    let pairs = pairs(
+        plan,
+        || ours(&endpoint, queries),
+        Some(&mut || floor(&endpoint, queries)),
+    )?;
+    Ok(pairs.row(name, target).into())
 }
 
-fn ours(peer: &Peer, queries: usize) -> Result<f64> {
-    let client = log_on(peer.uri(true))?;
+fn ours(endpoint: &Endpoint, queries: usize) -> Result<f64> {
+    let client = endpoint.client("perf-query")?;
     let mut taken = Duration::ZERO;
     for query in 0..=queries {
         let (done, result) = channel();
         let (mut start, mut records) = (Instant::now(), 0);
         let command = Command::new("sow")
             .set_topic(frames::TOPIC)
+            .set_query_id(query_id(query))
             .set_batch_size(100)
             .set_timeout(PATIENCE);
         client.execute_async(command, move |message: &Message| match message.command() {
@@ -62,11 +71,11 @@ fn ours(peer: &Peer, queries: usize) -> Result<f64> {
     Ok(per_message(taken, RECORDS * queries))
 }
 
-fn floor(peer: &Peer, queries: usize) -> Result<f64> {
-    let mut raw = Raw::connect(peer.address(), true)?;
+fn floor(endpoint: &Endpoint, queries: usize) -> Result<f64> {
+    let mut raw = endpoint.raw()?;
     let mut taken = Duration::ZERO;
     for query in 0..=queries {
-        raw.write(&frames::sow("1"))?;
+        raw.write(&frames::sow(&query_id(query)))?;
         let (mut start, mut end) = (Instant::now(), None);
         let (mut records, mut over) = (0, false);
         while !over {

@@ -1,11 +1,15 @@
 //! What the client talks to: servers that do one thing each, in processes of their own.
 
+mod answers;
 mod roles;
 mod session;
+mod tls;
 
 pub(crate) use session::serve;
 
 use crate::Result;
+use crate::endpoint::Endpoint;
+use crate::frames;
 use clap::{Args, ValueEnum};
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -22,15 +26,18 @@ pub(crate) struct Spec {
     /// How many messages or records it sends
     #[arg(long, default_value_t = 0)]
     pub(crate) messages: usize,
-    /// Begins to send once there are so many subscriptions
-    #[arg(long, default_value_t = 1)]
-    pub(crate) subscriptions: usize,
     /// How many different messages a firehose repeats; 0: about a mebibyte of them
     #[arg(long, default_value_t = 0)]
     pub(crate) prepared: usize,
+    /// Tells after every so many publishes that they are persisted; 0: never
+    #[arg(long, default_value_t = 0)]
+    pub(crate) acks: usize,
     /// Sleeps between reads, so that the writer never has to wake it
     #[arg(long)]
     pub(crate) naps: bool,
+    /// Speaks TLS
+    #[arg(long)]
+    pub(crate) tls: bool,
     /// Runs on this core only
     #[arg(long)]
     pub(crate) core: Option<usize>,
@@ -41,7 +48,7 @@ pub(crate) struct Spec {
 pub(crate) enum Kind {
     /// Reads and discards publishes.
     Sink,
-    /// Sends prepared messages once the last subscription has come, and again for each flush.
+    /// Sends prepared messages to all subscriptions in turn, once for each publish.
     Firehose,
     /// Answers a query with prepared batches of 100 records.
     Sow,
@@ -55,9 +62,10 @@ impl Spec {
             kind,
             payload,
             messages: 0,
-            subscriptions: 1,
             prepared: 0,
+            acks: 0,
             naps: false,
+            tls: false,
             core: None,
         }
     }
@@ -70,14 +78,14 @@ impl Spec {
         };
         option("payload", self.payload);
         option("messages", self.messages);
-        option("subscriptions", self.subscriptions);
         option("prepared", self.prepared);
+        option("acks", self.acks);
         if let Some(core) = self.core {
             option("core", core);
         }
-        if self.naps {
-            arguments.push("--naps".to_string());
-        }
+        let switches = [("--naps", self.naps), ("--tls", self.tls)];
+        let on = switches.into_iter().filter(|(_, on)| *on);
+        arguments.extend(on.map(|(name, _)| name.to_string()));
         arguments
     }
 
@@ -94,13 +102,18 @@ impl Spec {
             child,
             life,
             port: 0,
+            certificate: None,
         };
+        let mut output = BufReader::new(output);
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+        output.read_line(&mut line)?;
         peer.port = line
             .trim()
             .parse()
             .map_err(|_| format!("the peer did not start: {self:?}"))?;
+        if self.tls {
+            peer.certificate = Some(tls::read_certificate(output)?);
+        }
         Ok(peer)
     }
 }
@@ -111,20 +124,20 @@ pub(crate) struct Peer {
     /// The peer ends when this closes: also if this process is killed.
     life: Option<ChildStdin>,
     port: u16,
+    /// If it speaks TLS.
+    certificate: Option<String>,
 }
 
 impl Peer {
-    /// Where it listens, for plain sockets.
-    pub(crate) fn address(&self) -> (&'static str, u16) {
-        ("127.0.0.1", self.port)
-    }
-
-    /// Where it listens, for the client.
-    pub(crate) fn uri(&self, nodelay: bool) -> String {
-        format!(
-            "tcp://127.0.0.1:{}/amps/json?tcp_nodelay={nodelay}",
-            self.port
-        )
+    /// Where it listens.
+    pub(crate) fn endpoint(&self, nodelay: bool) -> Result<Endpoint> {
+        let transport = match self.certificate {
+            Some(_) => "tcps",
+            None => "tcp",
+        };
+        let port = self.port;
+        let uri = format!("{transport}://127.0.0.1:{port}/amps/json?tcp_nodelay={nodelay}");
+        Ok(Endpoint::new(&uri, frames::TOPIC)?.trusting(self.certificate.clone()))
     }
 }
 

@@ -1,28 +1,39 @@
 //! The part that all peers share: listening, cutting into frames, answering the handshake.
 
-use super::Spec;
+use super::answers::Answers;
 use super::roles::Role;
-use crate::affinity;
+use super::{Spec, tls};
+use crate::raw::Stream;
+use crate::{Result, affinity};
 use amps::CommandType;
-use amps_core::protocol::{Field, FrameWriter, Header, PREFIX, find_field};
-use std::io::{self, Read, Write};
+use amps_core::protocol::{Field, FrameWriter, PREFIX, find_field};
+use native_tls::TlsAcceptor;
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::process;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 /// How much one read asks for.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 256 << 10;
 
 /// How long a peer that naps sleeps: well below the time in which a writer fills the socket.
 const NAP: Duration = Duration::from_micros(200);
 
-/// Listens, tells the port on the standard output, and serves until the standard input ends.
-pub(crate) fn serve(spec: &Spec) -> io::Result<()> {
+/// Listens, tells the port and the certificate on the standard output, and serves until the
+/// standard input ends.
+pub(crate) fn serve(spec: &Spec) -> Result<()> {
     // For this thread and the ones it starts; this function does not return.
     let _pinned = affinity::pin(spec.core)?;
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
+    let mut acceptor = None;
+    if spec.tls {
+        let (accepting, certificate) = tls::acceptor()?;
+        acceptor = Some(Arc::new(accepting));
+        println!("{certificate}");
+    }
     thread::spawn(|| {
         // Ends with the parent, however that ends.
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
@@ -30,39 +41,39 @@ pub(crate) fn serve(spec: &Spec) -> io::Result<()> {
     });
     loop {
         let (stream, _) = listener.accept()?;
-        let spec = spec.clone();
+        let (spec, acceptor) = (spec.clone(), acceptor.clone());
         thread::spawn(move || {
             // The client closes when it has seen enough, so an error is nothing special.
-            let _ = Session::new(stream, &spec).and_then(Session::run);
+            let _ = connection(stream, acceptor.as_deref(), &spec);
         });
     }
 }
 
+fn connection(stream: TcpStream, acceptor: Option<&TlsAcceptor>, spec: &Spec) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let stream: Box<dyn Stream> = match acceptor {
+        None => Box::new(stream),
+        Some(acceptor) => Box::new(acceptor.accept(stream)?),
+    };
+    let session = Session {
+        stream,
+        role: Role::new(spec),
+        naps: spec.naps,
+    };
+    Ok(session.run()?)
+}
+
 /// One connection of a peer.
 struct Session {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     role: Role,
     naps: bool,
 }
 
-/// A command as it came in.
-pub(super) struct Request<'a> {
-    pub(super) frame: &'a [u8],
-    pub(super) header: Header,
-}
-
 impl Session {
-    fn new(stream: TcpStream, spec: &Spec) -> io::Result<Session> {
-        stream.set_nodelay(true)?;
-        Ok(Session {
-            stream,
-            role: Role::new(spec),
-            naps: spec.naps,
-        })
-    }
-
     fn run(mut self) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
+        let mut waiting = Vec::new();
         let mut filled = 0;
         loop {
             if self.naps {
@@ -72,67 +83,73 @@ impl Session {
                 0 => return Ok(()),
                 count => filled += count,
             }
+            let mut answers = Answers::new(&mut *self.stream, &mut waiting);
             let mut at = 0;
             while let Some(frame) = next_frame(&buffer[at..filled]) {
                 at += PREFIX + frame.len();
-                self.serve_frame(frame)?;
+                serve_frame(frame, &mut self.role, &mut answers)?;
             }
+            answers.send()?;
             buffer.copy_within(at..filled, 0);
             filled -= at;
         }
     }
+}
 
-    fn serve_frame(&mut self, frame: &[u8]) -> io::Result<()> {
-        // Publishes are not parsed: a peer must be faster than what it measures.
-        if frame.starts_with(br#"{"c":"p""#) {
-            return self.role.publish(frame, &mut self.stream);
-        }
-        let header = Header::parse(frame, 0).map_err(io::Error::other)?;
-        let request = Request { frame, header };
-        match header.command {
-            CommandType::Subscribe => self.role.subscribe(&request, &mut self.stream),
-            CommandType::Sow => self.role.sow(&request, &mut self.stream),
-            // All before a flush has been read, so it can be answered at once.
-            CommandType::Logon | CommandType::Flush | CommandType::Heartbeat => {
-                if header.command == CommandType::Flush {
-                    self.role.send_prepared(&mut self.stream)?;
-                }
-                let acks = find_field(frame, 0, Field::AckType).unwrap_or_default();
-                if acks.is_empty() {
-                    return Ok(());
-                }
-                self.stream.write_all(&request.ack(acks))
+#[inline]
+fn serve_frame(frame: &[u8], role: &mut Role, answers: &mut Answers<'_>) -> io::Result<()> {
+    // Publishes are not parsed: a peer must be faster than what it measures.
+    if frame.starts_with(br#"{"c":"p""#) {
+        return role.publish(frame, answers);
+    }
+    let request = Request { frame };
+    match request.field(Field::Command) {
+        b"subscribe" => role.subscribe(&request, answers),
+        b"sow" => role.sow(&request, answers),
+        // All before a flush has been read, so it can be answered at once.
+        b"logon" | b"flush" | b"heartbeat" => {
+            let acks = request.field(Field::AckType);
+            if !acks.is_empty() {
+                request.ack(acks, answers.waiting());
             }
-            _ => Ok(()),
+            Ok(())
         }
+        _ => Ok(()),
     }
 }
 
-impl Request<'_> {
+/// A command as it came in.
+pub(super) struct Request<'a> {
+    frame: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The value, or nothing.
+    pub(super) fn field(&self, field: Field) -> &'a [u8] {
+        find_field(self.frame, 0, field).unwrap_or_default()
+    }
+
     /// A success.
-    pub(super) fn ack(&self, ack_type: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut ack = FrameWriter::begin(&mut out, CommandType::Ack);
-        ack.text(Field::CommandId, self.header.command_id.of(self.frame));
-        ack.text_if(Field::SubId, self.header.sub_id.of(self.frame));
-        ack.text_if(Field::QueryId, self.header.query_id.of(self.frame));
+    pub(super) fn ack(&self, ack_type: &[u8], out: &mut Vec<u8>) {
+        let mut ack = FrameWriter::begin(out, CommandType::Ack);
+        for id in [Field::CommandId, Field::SubId, Field::QueryId] {
+            ack.text_if(id, self.field(id));
+        }
         ack.text(Field::AckType, ack_type);
         ack.text(Field::Status, b"success");
         ack.finish(b"");
-        out
     }
 
     /// The start or the end of a query result.
-    pub(super) fn group(&self, command: CommandType) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut frame = FrameWriter::begin(&mut out, command);
-        frame.text(Field::QueryId, self.header.query_id.of(self.frame));
+    pub(super) fn group(&self, command: CommandType, out: &mut Vec<u8>) {
+        let mut frame = FrameWriter::begin(out, command);
+        frame.text(Field::QueryId, self.field(Field::QueryId));
         frame.finish(b"");
-        out
     }
 }
 
 /// The first complete frame, without its length.
+#[inline]
 fn next_frame(bytes: &[u8]) -> Option<&[u8]> {
     let (prefix, rest) = bytes.split_first_chunk::<PREFIX>()?;
     rest.get(..u32::from_be_bytes(*prefix) as usize)

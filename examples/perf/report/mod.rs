@@ -1,4 +1,8 @@
-//! The table and the JSON.
+//! The table, the JSON and the picture.
+
+mod picture;
+
+pub(crate) use picture::draw;
 
 use crate::Result;
 use crate::measure::{Plan, Row, ShownAs};
@@ -13,24 +17,28 @@ pub(crate) fn print_table(rows: &[Row], plan: &Plan) {
         "path", "amps", "floor", "ratio", "spread", "target"
     );
     for row in rows {
+        let floor = row.floor_ns.map(|floor| shown(floor, row.shown_as));
         println!(
-            "{:width$}  {:>12}  {:>12}  {:>6.2}  {:>6.2}-{:<6.2}  {:>6}",
+            "{:width$}  {:>12}  {:>12}  {:>6}  {:>6.2}-{:<6.2}  {:>6}{}",
             row.name,
             shown(row.ours_ns, row.shown_as),
-            shown(row.floor_ns, row.shown_as),
-            row.ratio(),
+            floor.unwrap_or("-".to_string()),
+            two_places(row.ratio()),
             row.spread.0,
             row.spread.1,
-            row.target
-                .map(|target| format!("{target:.2}"))
-                .unwrap_or_default(),
+            two_places(row.target),
+            if row.misses() { "  missed" } else { "" },
         );
     }
     println!(
-        "\nMedians of {} rounds. ratio = time of amps / time of the floor; half of the \
-         rounds have a ratio within spread.",
+        "\nMedians of {} rounds. ratio = time of amps / time of the floor; half of the rounds have \
+         a ratio within spread (without a floor: a time over the median).",
         plan.rounds
     );
+}
+
+fn two_places(number: Option<f64>) -> String {
+    number.map_or("-".to_string(), |number| format!("{number:.2}"))
 }
 
 fn shown(nanoseconds: f64, shown_as: ShownAs) -> String {
