@@ -7,9 +7,12 @@
 //!
 //! The ratios are printed last, from the medians: `cargo bench -p amps-stores --bench bookmark`.
 
+mod measure;
+
 use amps_core::{BookmarkStore, Logged, Result};
 use amps_stores::{LoggedBookmarkStore, MemoryBookmarkStore, MmapBookmarkStore, RingBookmarkStore};
 use criterion::Criterion;
+use measure::{Report, median, print};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -23,7 +26,7 @@ type AnyResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> AnyResult {
     let mut criterion = Criterion::default().configure_from_args();
-    let mut report = Vec::new();
+    let mut report = Report::new();
     for backlog in BACKLOGS {
         let directory = tempfile::tempdir()?;
         let path = |name: &str| directory.path().join(name);
@@ -45,11 +48,7 @@ fn main() -> AnyResult {
         }
     }
     criterion.final_summary();
-    println!("\nRatios of medians, measured in this run:");
-    for (what, ours, floor) in report {
-        let ratio = ours / floor;
-        println!("{what:<62} {ratio:>6.2}   ({ours:.1} ns to {floor:.1} ns)");
-    }
+    print(report);
     Ok(())
 }
 
@@ -69,7 +68,7 @@ fn map(criterion: &mut Criterion, backlog: u64) -> f64 {
     }
     let mut newest = backlog as usize;
     let mut oldest = 0;
-    median(criterion, &format!("map/{backlog}"), |rounds| {
+    median(criterion, "map", &backlog.to_string(), |rounds| {
         let begin = Instant::now();
         for number in 0..rounds {
             map.insert(all[newest].as_str(), number);
@@ -102,7 +101,7 @@ fn working(
     }
     let mut next = backlog + 1;
     let mut failed = None;
-    let median = median(criterion, &format!("{name}/{backlog}"), |rounds| {
+    let median = median(criterion, name, &backlog.to_string(), |rounds| {
         let mut taken = Duration::ZERO;
         let mut left = rounds;
         while left > 0 && failed.is_none() {
@@ -127,20 +126,4 @@ fn work(store: &dyn BookmarkStore, bookmarks: &[String], backlog: u64) -> Result
         }
     }
     Ok(())
-}
-
-/// Measures with criterion, and returns the median of its samples in nanoseconds.
-fn median(criterion: &mut Criterion, what: &str, mut work: impl FnMut(u64) -> Duration) -> f64 {
-    let mut samples = Vec::new();
-    criterion.bench_function(what, |bencher| {
-        bencher.iter_custom(|rounds| {
-            let taken = work(rounds);
-            samples.push(taken.as_secs_f64() * 1e9 / rounds as f64);
-            taken
-        });
-    });
-    // The first samples warm up, with few rounds each, and would only be noise.
-    samples.drain(..samples.len() / 4);
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }

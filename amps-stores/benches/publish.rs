@@ -3,13 +3,17 @@
 //! - Appending a message of 100 bytes to each store, warm: against the same copy at the same
 //!   stride through a warm map of 64 MiB, which is all that a store without numbers, checksums and
 //!   locks could do. The stores walk through as much memory as the floor does.
-//! - Discarding one message of a backlog of 100,000: against one of a backlog of 100.
+//! - Appending, and discarding one message, with a backlog of 100,000: against the same with one of
+//!   100. A short backlog stays in the caches, a long one does not.
 //!
 //! The ratios are printed last, from the medians: `cargo bench -p amps-stores --bench publish`.
+
+mod measure;
 
 use amps_core::{CommandType, OutgoingCommand, PublishStore, Result};
 use amps_stores::{FilePublishStore, FileStoreOptions, HybridPublishStore, MemoryPublishStore};
 use criterion::Criterion;
+use measure::{Report, median, print};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -19,8 +23,8 @@ const MEMORY: usize = 64 << 20;
 const STRIDE: usize = (24_usize + 112).next_multiple_of(16);
 /// Messages until everything is discarded: a little less than fits.
 const CYCLE: u64 = (MEMORY / STRIDE) as u64 - 5_000;
-/// Discards between two refills.
-const DISCARDS: u64 = 1000;
+/// Appends or discards between two looks at the clock.
+const AT_ONCE: u64 = 1000;
 
 type AnyResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -38,23 +42,23 @@ fn main() -> AnyResult {
     let data = [b'x'; 100];
     let command = OutgoingCommand::new(CommandType::Publish, "orders", &data);
     let floor = copying(&mut criterion, &command)?;
-    let mut report = Vec::new();
+    let mut report = Report::new();
     for (name, store) in stores {
         let ours = appending(&mut criterion, name, store, &command)?;
         report.push((format!("append to the {name} store / copying"), ours, floor));
     }
     for (name, store) in stores {
+        let few = appending_to(&mut criterion, name, store, &command, 100)?;
+        let many = appending_to(&mut criterion, name, store, &command, 100_000)?;
+        let what = format!("append to the {name} store, 100,000 stay / 100 stay");
+        report.push((what, many, few));
         let few = discarding(&mut criterion, name, store, &command, 100)?;
         let many = discarding(&mut criterion, name, store, &command, 100_000)?;
         let what = format!("discard from the {name} store, 100,000 stay / 100 stay");
         report.push((what, many, few));
     }
     criterion.final_summary();
-    println!("\nRatios of medians, measured in this run:");
-    for (what, ours, floor) in report {
-        let ratio = ours / floor;
-        println!("{what:<62} {ratio:>6.2}   ({ours:.1} ns to {floor:.1} ns)");
-    }
+    print(report);
     Ok(())
 }
 
@@ -65,7 +69,7 @@ fn copying(criterion: &mut Criterion, command: &OutgoingCommand<'_>) -> std::io:
     command.encode_to(&mut encoded);
     assert_eq!((24 + encoded.len()).next_multiple_of(16), STRIDE);
     let mut at = 0;
-    Ok(median(criterion, "copy", |rounds| {
+    Ok(median(criterion, "copy", "100 bytes", |rounds| {
         let begin = Instant::now();
         for _ in 0..rounds {
             if at + STRIDE > MEMORY {
@@ -91,7 +95,7 @@ fn appending(
     store.discard_up_to(store.highest_unpersisted())?;
     let mut stored = 0;
     let mut failed = None;
-    let median = median(criterion, &format!("append/{name}"), |rounds| {
+    let median = median(criterion, "append", name, |rounds| {
         let mut taken = Duration::ZERO;
         let mut left = rounds;
         while left > 0 && failed.is_none() {
@@ -117,6 +121,42 @@ fn appending(
     failed.map_or(Ok(median), Err)
 }
 
+/// Appends a thousand at a time to a backlog that is brought back to its length in between.
+fn appending_to(
+    criterion: &mut Criterion,
+    name: &str,
+    store: &dyn PublishStore,
+    command: &OutgoingCommand<'_>,
+    backlog: u64,
+) -> Result<f64> {
+    let append = |count: u64| -> Result<()> {
+        for _ in 0..count {
+            store.store(black_box(command))?;
+        }
+        Ok(())
+    };
+    // Numbers follow one another, so the newest that goes is known.
+    let shorten = || store.discard_up_to(store.highest_unpersisted() - backlog);
+    append(backlog)?;
+    let mut failed = None;
+    let name = format!("{name}/{backlog}");
+    let median = median(criterion, "append", &name, |rounds| {
+        let mut taken = Duration::ZERO;
+        let mut left = rounds;
+        while left > 0 && failed.is_none() {
+            let now = left.min(AT_ONCE);
+            let begin = Instant::now();
+            failed = append(now).err();
+            taken += begin.elapsed();
+            left -= now;
+            failed = failed.take().or_else(|| shorten().err());
+        }
+        taken
+    });
+    store.discard_up_to(store.highest_unpersisted())?;
+    failed.map_or(Ok(median), Err)
+}
+
 fn discarding(
     criterion: &mut Criterion,
     name: &str,
@@ -125,18 +165,18 @@ fn discarding(
     backlog: u64,
 ) -> Result<f64> {
     let fill = || -> Result<()> {
-        while (store.unpersisted_count() as u64) < backlog + DISCARDS {
+        while (store.unpersisted_count() as u64) < backlog + AT_ONCE {
             store.store(command)?;
         }
         Ok(())
     };
     let mut failed = fill().err();
-    let name = format!("discard/{name}/{backlog}");
-    let median = median(criterion, &name, |rounds| {
+    let name = format!("{name}/{backlog}");
+    let median = median(criterion, "discard", &name, |rounds| {
         let mut taken = Duration::ZERO;
         let mut left = rounds;
         while left > 0 && failed.is_none() {
-            let now = left.min(DISCARDS);
+            let now = left.min(AT_ONCE);
             let lowest = store.lowest_unpersisted();
             let begin = Instant::now();
             for number in lowest..lowest + now {
@@ -152,20 +192,4 @@ fn discarding(
     });
     store.discard_up_to(store.highest_unpersisted())?;
     failed.map_or(Ok(median), Err)
-}
-
-/// Measures with criterion, and returns the median of its samples in nanoseconds.
-fn median(criterion: &mut Criterion, what: &str, mut work: impl FnMut(u64) -> Duration) -> f64 {
-    let mut samples = Vec::new();
-    criterion.bench_function(what, |bencher| {
-        bencher.iter_custom(|rounds| {
-            let taken = work(rounds);
-            samples.push(taken.as_secs_f64() * 1e9 / rounds as f64);
-            taken
-        });
-    });
-    // The first samples warm up, with few rounds each, and would only be noise.
-    samples.drain(..samples.len() / 4);
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
 }

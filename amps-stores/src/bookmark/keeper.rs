@@ -61,6 +61,8 @@ pub(super) struct FullLog<F> {
 /// Keeps only the resume points in a file.
 pub(super) struct Ring<F> {
     journal: Journal<F>,
+    /// The resume point that was written last: the place for the next one.
+    point: String,
 }
 
 /// Opens a file and brings back the subscriptions in it.
@@ -201,7 +203,8 @@ impl<F: LogFile> Ring<F> {
         options: BookmarkFileOptions,
     ) -> Result<(Ring<F>, bool, Subscriptions)> {
         let (journal, stale, all) = open(path, FLAVOUR_RING, options)?;
-        Ok((Ring { journal }, stale, all))
+        let point = String::new();
+        Ok((Ring { journal, point }, stale, all))
     }
 }
 
@@ -218,8 +221,8 @@ impl<F: LogFile> Keeper for Ring<F> {
             return Ok(());
         }
         define(&mut self.journal, named)?;
-        let point = named.state.resume_point();
-        self.journal.append(named.index, &resume_at(&point))?;
+        self.point = named.state.resume_point_in(std::mem::take(&mut self.point));
+        self.journal.append(named.index, &resume_at(&self.point))?;
         named.written = revision;
         Ok(())
     }

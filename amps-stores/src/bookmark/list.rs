@@ -4,7 +4,6 @@ use super::position::Padding;
 use std::fmt::Write;
 
 /// A list of bookmarks being written.
-#[derive(Default)]
 pub(crate) struct List {
     pub(crate) text: String,
 }

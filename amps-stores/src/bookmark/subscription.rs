@@ -191,11 +191,18 @@ impl Subscription {
 
     /// Where to start, so that nothing is skipped that is not discarded.
     pub(crate) fn resume_point(&self) -> String {
+        self.resume_point_in(String::new())
+    }
+
+    /// As [`resume_point`](Subscription::resume_point), in the place of an older one.
+    pub(crate) fn resume_point_in(&self, mut place: String) -> String {
+        place.clear();
         let needs_entry_point = !self.publishers.any_listed() || self.publishers.any_unlisted();
         if needs_entry_point && !matches!(self.entry_point, EntryPoint::List(_)) {
-            return self.entry_point.text().into_owned();
+            place.push_str(&self.entry_point.text());
+            return place;
         }
-        let mut list = List::default();
+        let mut list = List { text: place };
         for known in self.publishers.iter() {
             if let Some(last) = known.listed {
                 list.push_numbers(known.id, last, known.padding);

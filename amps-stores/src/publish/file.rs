@@ -80,6 +80,10 @@ impl FilePublishStore {
 
 impl Backlog for FileLog {
     #[inline]
+    fn has_room(&self, payload: usize) -> bool {
+        self.log.has_room(payload)
+    }
+
     fn make_room(&mut self, payload: usize) -> Result<Option<Growth>> {
         self.log.make_room(payload)
     }

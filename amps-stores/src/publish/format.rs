@@ -211,7 +211,7 @@ impl SegmentHeader {
 /// The bytes that a record of this payload takes.
 #[inline]
 pub(super) fn record_len(payload: usize) -> usize {
-    (RECORD_HEADER_LEN + payload).next_multiple_of(ALIGN)
+    (RECORD_HEADER_LEN + payload + ALIGN - 1) & !(ALIGN - 1)
 }
 
 /// Writes a record, all but its first word, and returns that word. A record is there once the word
@@ -224,12 +224,15 @@ pub(super) fn write_record(
     payload: usize,
     checked: Option<u64>,
 ) -> u64 {
-    let end = RECORD_HEADER_LEN + payload;
-    let bytes = &mut bytes[..record_len(payload)];
+    let len = record_len(payload);
+    let bytes = &mut bytes[..len];
+    // The zeros at the end first, two words of them: what stands there covers some. That costs less
+    // than a run of bytes whose length is not known.
+    put_u64(bytes, len - ALIGN, 0);
+    put_u64(bytes, len - WORD, 0);
     put_u64(bytes, WORD, u64::from(KIND_COMMAND) << 32);
     put_u64(bytes, 16, number);
-    command.encode_to(&mut bytes[RECORD_HEADER_LEN..end]);
-    bytes[end..].fill(0);
+    command.encode_to(&mut bytes[RECORD_HEADER_LEN..][..payload]);
     let checksum = checked.map_or(0, |file_id| record_checksum(bytes, payload as u32, file_id));
     payload as u64 | u64::from(checksum) << 32
 }

@@ -157,6 +157,10 @@ impl Halves {
 
 impl Backlog for Halves {
     #[inline]
+    fn has_room(&self, payload: usize) -> bool {
+        self.memory.count() < self.max && self.memory.has_room(payload)
+    }
+
     fn make_room(&mut self, payload: usize) -> Result<Option<Growth>> {
         if self.memory.count() >= self.max
             && let Some(segments) = self.spill(self.low)?

@@ -1,6 +1,6 @@
 //! Where the segments of a log are: in memory, or behind a header on a disk.
 
-use super::format::{HEADER_LEN, Header, SLOT_LEN, SLOT_STRIDE};
+use super::format::{HEADER_LEN, Header, SLOT_LEN, SLOT_STRIDE, put_u64};
 use crate::mapped_file::MappedFile;
 use amps_core::{Error, ErrorContext, Result};
 
@@ -30,6 +30,14 @@ pub(super) trait Region: Send {
 
     /// Writes a word at once, after everything that was written before.
     fn commit(&mut self, place: Place, at: usize, word: u64);
+
+    /// Has `write` write a record from `at` on, all but its first word, and commits that word,
+    /// which it returns.
+    #[inline]
+    fn append(&mut self, place: Place, at: usize, write: impl FnOnce(&mut [u8]) -> u64) {
+        let word = write(&mut self.bytes_mut(place)[at..]);
+        self.commit(place, at, word);
+    }
 
     /// Writes the header into the older slot, under the next generation.
     fn write_header(&mut self, header: &mut Header);
@@ -113,7 +121,15 @@ impl Region for MemoryRegion {
 
     #[inline]
     fn commit(&mut self, place: Place, at: usize, word: u64) {
-        super::format::put_u64(self.bytes_mut(place), at, word);
+        put_u64(self.bytes_mut(place), at, word);
+    }
+
+    /// Nobody finds half a record in memory: no need to look for the place again.
+    #[inline]
+    fn append(&mut self, place: Place, at: usize, write: impl FnOnce(&mut [u8]) -> u64) {
+        let bytes = &mut self.bytes_mut(place)[at..];
+        let word = write(bytes);
+        put_u64(bytes, 0, word);
     }
 
     fn write_header(&mut self, header: &mut Header) {

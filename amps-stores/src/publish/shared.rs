@@ -6,7 +6,7 @@ use super::resize::Resize;
 use amps_core::{
     ErrorContext, OutgoingCommand, PublishResizeHandler, PublishStore, Result, StoredCommand,
 };
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,8 @@ pub(super) struct Growth {
 
 /// The records of a store.
 pub(super) trait Backlog: Send {
+    /// True if there is room for a payload as it is.
+    fn has_room(&self, payload: usize) -> bool;
     /// Does what can be done without growing to make room for a payload; tells what growth it
     /// takes, if it takes any.
     fn make_room(&mut self, payload: usize) -> Result<Option<Growth>>;
@@ -56,6 +58,10 @@ pub(super) trait Backlog: Send {
 /// A log in memory is a backlog as it is.
 impl<R: Region> Backlog for Log<R> {
     #[inline]
+    fn has_room(&self, payload: usize) -> bool {
+        Log::has_room(self, payload)
+    }
+
     fn make_room(&mut self, payload: usize) -> Result<Option<Growth>> {
         let growth = self.wants(payload).map(|segments| Growth {
             log: 0,
@@ -198,6 +204,19 @@ impl<B: Backlog> Shared<B> {
     ) -> Result<u64> {
         let payload = command.encoded_len();
         let mut state = self.state.lock();
+        if !state.backlog.has_room(payload) {
+            state = self.make_room(this, state, payload)?;
+        }
+        state.backlog.append(command, payload)
+    }
+
+    #[cold]
+    fn make_room<'a>(
+        &'a self,
+        this: &dyn PublishStore,
+        mut state: MutexGuard<'a, State<B>>,
+        payload: usize,
+    ) -> Result<MutexGuard<'a, State<B>>> {
         let mut allowed = 0;
         while let Some(growth) = state.backlog.make_room(payload)? {
             if growth.bytes <= allowed {
@@ -211,7 +230,7 @@ impl<B: Backlog> Shared<B> {
             allowed = growth.bytes;
             state = self.state.lock();
         }
-        state.backlog.append(command, payload)
+        Ok(state)
     }
 
     #[cold]

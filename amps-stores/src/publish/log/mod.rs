@@ -7,7 +7,9 @@ mod header;
 mod read;
 mod space;
 
-use super::format::{ALIGN, Header, SEGMENT_HEADER_LEN, WORD, record_len, tombstone, write_record};
+use super::format::{
+    ALIGN, Header, SEGMENT_HEADER_LEN, WORD, put_u64, record_len, tombstone, write_record,
+};
 use super::region::{Place, Region};
 use amps_core::{ErrorContext, OutgoingCommand, Result};
 use std::collections::VecDeque;
@@ -24,6 +26,16 @@ pub(super) struct Segment {
     pub(super) live: usize,
 }
 
+/// The end of the last segment, as it is known there, too. An append finds its place here with one
+/// look: behind a lock, looks that wait for each other are what takes time.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    place: Place,
+    at: usize,
+    /// How many bytes there are from there on; 0 if there is no segment.
+    room: usize,
+}
+
 /// A log in a region.
 pub(super) struct Log<R> {
     pub(super) region: R,
@@ -34,6 +46,8 @@ pub(super) struct Log<R> {
     /// `synced_up_to` in the header that was last synced: what a loss of power would bring back.
     claimed: u64,
     pub(super) chain: VecDeque<Segment>,
+    /// Where the next record goes.
+    open: Open,
     free: Vec<u32>,
     /// Where the lowest live record is in the first segment.
     head: usize,
@@ -80,6 +94,11 @@ impl<R: Region> Log<R> {
         let mut log = Log {
             slots: [0; 2],
             claimed: header.synced_up_to,
+            open: Open {
+                place: Place { start: 0, span: 0 },
+                at: 0,
+                room: 0,
+            },
             free,
             head: SEGMENT_HEADER_LEN,
             count: chain.iter().map(|segment| segment.live).sum(),
@@ -92,6 +111,7 @@ impl<R: Region> Log<R> {
             header,
             chain,
         };
+        log.measure();
         // Reads only lengths, which were checked when the chain was found.
         let _ = log.settle();
         log.highest = log.find_highest();
@@ -142,24 +162,28 @@ impl<R: Region> Log<R> {
         payload: usize,
     ) -> Result<()> {
         let need = record_len(payload);
-        if !self.fits(need) {
+        if need > self.open.room {
             self.link(need, payload)?;
         }
         let checked = self.checked();
+        let Open { place, at, room } = self.open;
         let Some(tail) = self.chain.back_mut() else {
             return Err(space::no_room(&self.region));
         };
-        let (place, at) = (tail.place, tail.end);
-        let bytes = &mut self.region.bytes_mut(place)[at..];
-        // The end of the records is a zero word. It is written before the record is there.
-        if let Some(end) = bytes.get_mut(need..need + WORD) {
-            end.fill(0);
-        }
-        let word = write_record(bytes, number, command, payload, checked);
-        self.region.commit(place, at, word);
         tail.end = at + need;
         tail.last = number;
         tail.live += 1;
+        self.open.at = at + need;
+        self.open.room = room - need;
+        self.region.append(place, at, |bytes| {
+            let word = write_record(bytes, number, command, payload, checked);
+            // The end of the records is a zero word. It is written before the record is there, and
+            // after the checksum, which would wait for memory that is not in the caches yet.
+            if room > need {
+                put_u64(bytes, need, 0);
+            }
+            word
+        });
         self.count += 1;
         if self.count == 1 {
             self.lowest = number;
@@ -192,6 +216,7 @@ impl<R: Region> Log<R> {
         tail.last = mark.last_raw;
         tail.live -= 1;
         self.region.commit(tail.place, tail.end, 0);
+        self.measure();
         self.count -= 1;
         self.last_raw = mark.last_raw;
         self.last = mark.last;

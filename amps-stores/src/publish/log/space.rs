@@ -1,7 +1,7 @@
 //! Where the next record goes: the rest of the last segment, a free one, or one that the region
 //! has to grow by.
 
-use super::{Log, Segment};
+use super::{Log, Open, Segment};
 use crate::publish::format::{SEGMENT_HEADER_LEN, SegmentHeader, WORD, record_len};
 use crate::publish::region::{Place, Region};
 use amps_core::{Error, ErrorContext, Result};
@@ -10,13 +10,18 @@ use amps_core::{Error, ErrorContext, Result};
 const MAX_PAYLOAD: usize = 1 << 30;
 
 impl<R: Region> Log<R> {
-    /// How many segments the region needs for a record of this payload; none if there is room.
+    /// True if a record of this payload fits into the last segment.
     #[inline]
+    pub(in crate::publish) fn has_room(&self, payload: usize) -> bool {
+        record_len(payload) <= self.open.room
+    }
+
+    /// How many segments the region needs for a record of this payload; none if there is room.
     pub(in crate::publish) fn wants(&mut self, payload: usize) -> Option<u32> {
-        let need = record_len(payload);
-        if self.fits(need) {
+        if self.has_room(payload) {
             return None;
         }
+        let need = record_len(payload);
         if self.count == 0 {
             self.release_all();
         }
@@ -48,11 +53,17 @@ impl<R: Region> Log<R> {
         Ok(())
     }
 
-    pub(super) fn fits(&self, need: usize) -> bool {
-        let Some(tail) = self.chain.back() else {
-            return false;
-        };
-        tail.place.span as usize * self.region.segment_size() - tail.end >= need
+    /// Notes where the last segment ends.
+    pub(super) fn measure(&mut self) {
+        self.open.room = 0;
+        if let Some(tail) = self.chain.back() {
+            let size = tail.place.span as usize * self.region.segment_size();
+            self.open = Open {
+                place: tail.place,
+                at: tail.end,
+                room: size - tail.end,
+            };
+        }
     }
 
     fn span(&self, need: usize) -> u32 {
@@ -93,6 +104,7 @@ impl<R: Region> Log<R> {
             self.release(segment.place);
         }
         self.header.first_ordinal = self.header.last_ordinal + 1;
+        self.measure();
     }
 
     /// Makes a free segment the last of the chain.
@@ -138,6 +150,7 @@ impl<R: Region> Log<R> {
             end: SEGMENT_HEADER_LEN,
             live: 0,
         });
+        self.measure();
         self.header.last_ordinal = ordinal;
         self.settle()?;
         // Both slots, so that the loss of one does not hide the segment.
