@@ -1,11 +1,10 @@
 //! The queue between the receive thread and the owner of a stream.
 
-use crate::message::Message;
+use crate::message::{Batch, Message, Messages};
 use crate::stream::EndReason;
 use crate::waits::Waits;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Instant;
@@ -23,7 +22,7 @@ pub(crate) struct StreamQueue {
 }
 
 struct QueueState {
-    messages: VecDeque<Message>,
+    messages: Messages,
     ended: Option<EndReason>,
     /// 0 is no limit.
     max_depth: usize,
@@ -57,7 +56,7 @@ impl StreamQueue {
     pub(crate) fn new(max_depth: usize) -> StreamQueue {
         StreamQueue {
             state: Mutex::new(QueueState {
-                messages: VecDeque::new(),
+                messages: Messages::default(),
                 ended: None,
                 max_depth,
                 conflation: None,
@@ -69,21 +68,15 @@ impl StreamQueue {
         }
     }
 
-    /// Adds a message, on the receive thread; one that comes after the end is dropped.
-    pub(crate) fn push(self: &Arc<Self>, message: Message, waits: &Waits) {
+    /// Adds messages, on the receive thread; those that come after the end are dropped.
+    pub(crate) fn push(self: &Arc<Self>, batch: &mut Batch, waits: &Waits) {
         let mut state = self.state.lock();
-        if state.conflation.is_some() {
-            // What is kept for each record must not keep the buffer of everything around it.
-            let message = message.detach();
-            if state.replace(&message) {
-                return;
-            }
-            self.wait_for_room(&mut state, waits);
-            state.note_place(&message);
-            state.push(message);
+        if state.takes_all() && state.ended.is_none() {
+            state.messages.append(batch);
         } else {
-            self.wait_for_room(&mut state, waits);
-            state.push(message);
+            for message in batch.drain() {
+                self.push_one(&mut state, message, waits);
+            }
         }
         let wake = state.reader_waits;
         drop(state);
@@ -92,13 +85,31 @@ impl StreamQueue {
         }
     }
 
-    fn wait_for_room(
+    fn push_one(
         self: &Arc<Self>,
-        state: &mut parking_lot::MutexGuard<'_, QueueState>,
+        state: &mut MutexGuard<'_, QueueState>,
+        mut message: Message,
         waits: &Waits,
     ) {
+        if state.conflation.is_some() {
+            // What is kept for each record must not keep the buffer of everything around it.
+            message = message.detach();
+            if state.replace(&message) {
+                return;
+            }
+        }
+        self.wait_for_room(state, waits);
+        state.note_place(&message);
+        state.push(message);
+    }
+
+    fn wait_for_room(self: &Arc<Self>, state: &mut MutexGuard<'_, QueueState>, waits: &Waits) {
         if !state.is_full() {
             return;
+        }
+        if state.reader_waits {
+            // It was not told yet of what came before in the same batch.
+            self.readable.notify_all();
         }
         waits.producer_blocks_on(self);
         while state.is_full() && !waits.must_not_block(self, state.reader) {
@@ -135,16 +146,16 @@ impl StreamQueue {
 
     /// Takes messages into `taken`, which is empty: all of them, or if there is a limit or
     /// conflation just one, because what was taken no longer counts and is no longer replaced.
-    pub(crate) fn take(&self, taken: &mut VecDeque<Message>) -> Option<EndReason> {
+    pub(crate) fn take(&self, taken: &mut Messages) -> Option<EndReason> {
         let mut state = self.state.lock();
-        if state.max_depth == 0 && state.conflation.is_none() {
+        if state.takes_all() {
             std::mem::swap(&mut state.messages, taken);
             return state.ended;
         }
         state.reader = Some(thread::current().id());
-        if let Some(message) = state.messages.pop_front() {
+        if let Some(message) = state.messages.pop() {
             state.forget_place(&message);
-            taken.push_back(message);
+            taken.push(message);
         }
         let ended = state.ended;
         drop(state);
@@ -192,30 +203,35 @@ impl StreamQueue {
 
     /// Replaces unread messages from now on, those that are queued already included: first those
     /// that the reader took in advance.
-    pub(crate) fn conflate(&self, taken: &mut VecDeque<Message>) {
+    pub(crate) fn conflate(&self, taken: &mut Messages) {
         let mut state = self.state.lock();
         if state.conflation.is_some() {
             return;
         }
         state.conflation = Some(Conflation::default());
-        let queued = std::mem::take(&mut state.messages);
-        for message in taken.drain(..).chain(queued) {
+        let mut queued = std::mem::take(&mut state.messages);
+        while let Some(message) = taken.pop().or_else(|| queued.pop()) {
             if !state.replace(&message) {
                 state.note_place(&message);
-                state.messages.push_back(message);
+                state.messages.push(message);
             }
         }
     }
 }
 
 impl QueueState {
+    /// True if nothing limits or replaces what is queued.
+    fn takes_all(&self) -> bool {
+        self.max_depth == 0 && self.conflation.is_none()
+    }
+
     fn is_full(&self) -> bool {
         self.max_depth > 0 && self.messages.len() >= self.max_depth && self.ended.is_none()
     }
 
     fn push(&mut self, message: Message) {
         if self.ended.is_none() {
-            self.messages.push_back(message);
+            self.messages.push(message);
         }
     }
 
@@ -227,13 +243,7 @@ impl QueueState {
         let Some(place) = key_of(message).and_then(|key| conflation.places.get(key)) else {
             return false;
         };
-        match self.messages.get_mut(place - conflation.taken) {
-            Some(queued) => {
-                *queued = message.clone();
-                true
-            }
-            None => false,
-        }
+        self.messages.replace(place - conflation.taken, message)
     }
 
     /// Remembers where a message is about to be queued.

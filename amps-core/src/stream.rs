@@ -1,9 +1,8 @@
 //! Message streams: what a command brings, one message after the other.
 
 use crate::client::{Client, Route, WeakShared};
-use crate::message::{Message, Settlements};
+use crate::message::{Message, Messages, Settlements};
 use crate::queue::{StreamQueue, Waited};
-use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
 use std::sync::Arc;
@@ -56,7 +55,7 @@ pub struct MessageStream {
     route: Option<Arc<Route>>,
     queue: Arc<StreamQueue>,
     /// Taken from the queue in one step, so that the two threads meet less often.
-    taken: VecDeque<Message>,
+    taken: Messages,
     ended: Option<EndReason>,
     closed: bool,
     /// The message of a queue to acknowledge when the next one is asked for.
@@ -82,7 +81,7 @@ impl MessageStream {
             client,
             route,
             queue,
-            taken: VecDeque::new(),
+            taken: Messages::default(),
             ended: None,
             closed: false,
             unsettled: None,
@@ -123,7 +122,7 @@ impl MessageStream {
                 self.ended = ended;
             }
         }
-        let message = self.taken.pop_front()?;
+        let message = self.taken.pop()?;
         Some(self.hand_out(message))
     }
 
@@ -215,7 +214,7 @@ impl MessageStream {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        self.taken.clear();
+        self.taken = Messages::default();
         self.unsettled = None;
         self.ended.get_or_insert(EndReason::Closed);
         self.queue.end(EndReason::Closed);

@@ -13,6 +13,7 @@ mod filter;
 mod flush;
 mod gate;
 mod heartbeat;
+mod held;
 mod lifecycle;
 mod listening;
 mod logon;

@@ -3,6 +3,7 @@
 //! No lock of the engine is held while a handler runs. The thread never waits for the send lock.
 
 use super::connection::{Connection, Phase, set_receiving};
+use super::held::Held;
 use super::receiving::DEFAULT_TIMEOUT;
 use super::routes::{LastRoute, Route, RouteKind, Sink};
 use super::shared::Shared;
@@ -49,7 +50,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
         client: shared.downgrade(),
         connection: connection.number,
     });
-    let mut last = LastRoute::default();
+    let mut run = Run::default();
     let context = || ErrorContext::new("receive from", connection.uri.to_string());
     let mut idle_limit = None;
     loop {
@@ -96,7 +97,7 @@ fn receive(shared: &Arc<Shared>, connection: &Arc<Connection>) -> Error {
                     .Disconnected();
             }
         }
-        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut reader, &mut last) {
+        if let Err(error) = shared.dispatch_all(connection, &mut frames, &mut reader, &mut run) {
             let reason = error.to_string();
             return context().with_reason(reason).with_source(error).Stream();
         }
@@ -169,6 +170,13 @@ fn drain(connection: &Connection, frames: &mut FrameBuffer) {
     }
 }
 
+/// What goes from one message of a read to the next.
+#[derive(Default)]
+struct Run {
+    last: LastRoute,
+    held: Held,
+}
+
 /// Who took a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
@@ -187,7 +195,7 @@ impl Shared {
         connection: &Arc<Connection>,
         frames: &mut FrameBuffer,
         reader: &mut Reader,
-        last: &mut LastRoute,
+        run: &mut Run,
     ) -> Result<(), ParseError> {
         let received_at = SystemTime::now();
         while let Some(chunk) = frames.next_chunk()? {
@@ -198,12 +206,14 @@ impl Shared {
             let frames = reader.each_in(chunk, received_at, |message| {
                 // After `disconnect` nothing is delivered any more, also not the rest of a read.
                 if connection.is_live() {
-                    self.dispatch(connection, message, last);
+                    self.dispatch(connection, message, run);
                 }
-            })?;
-            self.traffic.frames_received.add(frames);
+            });
+            // Also what stood in front of a frame that cannot be read.
+            run.held.release(&self.waits);
+            self.traffic.frames_received.add(frames?);
         }
-        last.forget();
+        run.last.forget();
         Ok(())
     }
 
@@ -214,15 +224,15 @@ impl Shared {
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         message: &mut Message,
-        last: &mut LastRoute,
+        run: &mut Run,
     ) {
         let taken = match message.command() {
-            CommandType::Ack => self.dispatch_ack(message),
+            CommandType::Ack => self.dispatch_ack(message, &mut run.held),
             CommandType::Heartbeat => {
                 self.answer_heartbeat(connection);
                 true
             }
-            _ => match self.dispatch_data(connection, message, last) {
+            _ => match self.dispatch_data(connection, message, run) {
                 Taken::Yes => true,
                 Taken::No => false,
                 // For the duplicate handler alone (rule C9).
@@ -232,6 +242,7 @@ impl Shared {
         if taken && !self.callbacks.has_any_by_command() {
             return;
         }
+        run.held.release(&self.waits);
         let watched = connection.is_live() && self.callbacks.call_by_command(message);
         if !taken && !watched && connection.is_live() {
             self.callbacks.call_last_chance(message);
@@ -239,7 +250,9 @@ impl Shared {
     }
 
     /// True if somebody took it.
-    fn dispatch_ack(self: &Arc<Self>, ack: &Message) -> bool {
+    fn dispatch_ack(self: &Arc<Self>, ack: &Message, held: &mut Held) -> bool {
+        // Nothing that came before it may come after it, nor after the end of its stream.
+        held.release(&self.waits);
         let noted = self.note_persisted(ack);
         let Some(route) = self.route_of_ack(ack) else {
             // The answer to a caller who gave up, or to the part of a command that only the
@@ -260,7 +273,8 @@ impl Shared {
         // The caller goes on while the handler runs.
         self.pending.acknowledge(ack);
         if route.wanted_acks.intersects(ack.ack_type()) {
-            self.deliver(&route, ack);
+            self.deliver(&route, ack, held);
+            held.release(&self.waits);
         }
         if is_over && !refused {
             self.routes.remove(&route);
@@ -318,22 +332,26 @@ impl Shared {
         self: &Arc<Self>,
         connection: &Connection,
         message: &mut Message,
-        last: &mut LastRoute,
+        run: &mut Run,
     ) -> Taken {
         let header = message.header();
         if header.special {
-            return self.dispatch_special(connection, message);
+            return self.dispatch_special(connection, message, &mut run.held);
         }
         let sub_ids = header.sub_ids;
         if sub_ids.is_empty() {
-            return self.dispatch_by_own_id(message, last);
+            return self.dispatch_by_own_id(message, run);
         }
-        // Almost always a single id, which needs no list.
+        let Run { last, held } = run;
+        // Almost always a single id, most often that of the message before.
         let list = sub_ids.of(message.frame());
-        if !list.contains(&b',') && !list.contains(&b' ') {
-            let route = self.routes.find(list, last);
+        let is_last = self.routes.is_last(list, last);
+        if is_last || !list.iter().any(|byte| b", ".contains(byte)) {
+            if !is_last {
+                self.routes.look_up(list, last);
+            }
             message.set_delivered_for(sub_ids);
-            return self.deliver_to(route, message);
+            return self.deliver_to(last.route(), message, held);
         }
         // Each id is a delivery of its own: one that nobody takes is news (rule C3).
         let mut untaken = None;
@@ -344,7 +362,7 @@ impl Shared {
             }
             message.set_delivered_for(id);
             let route = self.routes.get(id.of(message.frame()));
-            match self.deliver_to(route.as_ref(), message) {
+            match self.deliver_to(route.as_ref(), message, held) {
                 Taken::Yes => taken = Taken::Yes,
                 Taken::No => untaken = Some(id),
                 Taken::AsDuplicate => {}
@@ -360,13 +378,14 @@ impl Shared {
     /// A message without a list of subscriptions: the query, the subscription or the command that
     /// it names.
     #[inline]
-    fn dispatch_by_own_id(self: &Arc<Self>, message: &mut Message, last: &mut LastRoute) -> Taken {
+    fn dispatch_by_own_id(self: &Arc<Self>, message: &mut Message, run: &mut Run) -> Taken {
+        let Run { last, held } = run;
         let header = message.header();
         for id in [header.query_id, header.sub_id, header.command_id] {
             if !id.is_empty()
                 && let Some(route) = self.routes.find(id.of(message.frame()), last)
             {
-                return self.deliver_to(Some(route), message);
+                return self.deliver_to(Some(route), message, held);
             }
         }
         Taken::No
@@ -374,7 +393,12 @@ impl Shared {
 
     /// The same for a header with escapes, whose ids are not what stands in the frame.
     #[cold]
-    fn dispatch_special(self: &Arc<Self>, connection: &Connection, message: &mut Message) -> Taken {
+    fn dispatch_special(
+        self: &Arc<Self>,
+        connection: &Connection,
+        message: &mut Message,
+        held: &mut Held,
+    ) -> Taken {
         let ids = list_items(message.sub_ids().as_bytes())
             .map(|id| String::from_utf8_lossy(id).into_owned())
             .collect::<Vec<_>>();
@@ -383,7 +407,7 @@ impl Shared {
                 .into_iter()
                 .filter(|id| !id.is_empty())
                 .find_map(|id| self.routes.get(id.as_bytes()));
-            return self.deliver_to(route.as_ref(), message);
+            return self.deliver_to(route.as_ref(), message, held);
         }
         let mut untaken = None;
         let mut taken = Taken::AsDuplicate;
@@ -393,7 +417,7 @@ impl Shared {
             }
             message.set_decoded_sub_id(&id);
             let route = self.routes.get(id.as_bytes());
-            match self.deliver_to(route.as_ref(), message) {
+            match self.deliver_to(route.as_ref(), message, held) {
                 Taken::Yes => taken = Taken::Yes,
                 Taken::No => untaken = Some(id),
                 Taken::AsDuplicate => {}
@@ -409,7 +433,12 @@ impl Shared {
     }
 
     #[inline]
-    fn deliver_to(self: &Arc<Self>, route: Option<&Arc<Route>>, message: &mut Message) -> Taken {
+    fn deliver_to(
+        self: &Arc<Self>,
+        route: Option<&Arc<Route>>,
+        message: &mut Message,
+        held: &mut Held,
+    ) -> Taken {
         let Some(route) = route else {
             return Taken::No;
         };
@@ -418,8 +447,9 @@ impl Shared {
         }
         // Before the delivery: whoever sees the end of a query finds the query ended.
         let is_over = route.note_data(message.command());
-        self.deliver(route, message);
+        self.deliver(route, message, held);
         if is_over {
+            held.release(&self.waits);
             self.routes.remove(route);
             route.end(EndReason::Completed);
         }
@@ -427,10 +457,11 @@ impl Shared {
     }
 
     #[inline]
-    fn deliver(self: &Arc<Self>, route: &Route, message: &Message) {
+    fn deliver(self: &Arc<Self>, route: &Route, message: &Message, held: &mut Held) {
         match &route.sink {
-            Sink::Stream(queue) => queue.push(message.clone(), &self.waits),
+            Sink::Stream(queue) => held.add(queue, message, &self.waits),
             Sink::Handler(handler) => {
+                held.release(&self.waits);
                 let handled = match message.has_lease() {
                     true => self.handle_leased(handler, message, route),
                     false => handler.call(message),

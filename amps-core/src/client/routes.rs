@@ -309,33 +309,49 @@ pub(crate) struct Routes {
 /// dropped soon.
 #[derive(Default)]
 pub(crate) struct LastRoute {
+    /// Under which id it was found.
+    id: Vec<u8>,
     route: Option<Arc<Route>>,
     generation: u64,
 }
 
 impl LastRoute {
+    #[inline]
+    pub(crate) fn route(&self) -> Option<&Arc<Route>> {
+        self.route.as_ref()
+    }
+
     pub(crate) fn forget(&mut self) {
         self.route = None;
     }
 }
 
 impl Routes {
+    /// True if this id was the last one looked up and nothing has changed since.
+    #[inline]
+    pub(crate) fn is_last(&self, id: &[u8], last: &LastRoute) -> bool {
+        last.generation == self.generation.load(Ordering::Acquire)
+            && last.route.is_some()
+            && last.id == id
+    }
+
     /// As [`Routes::get`], without the lock if the last one is asked for again.
     #[inline]
     pub(crate) fn find<'a>(&self, id: &[u8], last: &'a mut LastRoute) -> Option<&'a Arc<Route>> {
-        let generation = self.generation.load(Ordering::Acquire);
-        let is_last = last.generation == generation
-            && last.route.as_ref().is_some_and(|route| {
-                // A replacing route has ids that are not its own yet.
-                let is_its_own = route.sub_id.as_bytes() == id || route.query_id.as_bytes() == id;
-                is_its_own && !route.replaces
-            });
-        if !is_last {
-            // The generation from before the look-up: a change in between is seen the next time.
-            last.generation = generation;
-            last.route = self.get(id);
+        if !self.is_last(id, last) {
+            self.look_up(id, last);
         }
         last.route.as_ref()
+    }
+
+    /// As [`Routes::get`]; the answer is the last route.
+    #[inline]
+    pub(crate) fn look_up(&self, id: &[u8], last: &mut LastRoute) {
+        // The generation from before the look-up: a change in between is seen the next time.
+        last.generation = self.generation.load(Ordering::Acquire);
+        last.route = self.get(id);
+        last.id.clear();
+        last.id.extend_from_slice(id);
     }
 
     /// The table, to be changed.

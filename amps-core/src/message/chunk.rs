@@ -3,7 +3,7 @@
 use super::Message;
 use crate::client::WeakShared;
 use crate::command_type::CommandType;
-use crate::protocol::{Header, ParseError, Records, Span, frames_in};
+use crate::protocol::{Header, ParseError, Records, Shape, Span, frames_in};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,6 +54,14 @@ pub(crate) struct Reader {
     /// keeps a message of it any more: so nothing is allocated for messages that are only handled,
     /// nor for those of a stream whose reader keeps up.
     chunks: [Arc<Chunk>; PLACES],
+    /// How messages are laid out on this connection, and how the records of batches are.
+    shapes: Shapes,
+}
+
+#[derive(Default)]
+struct Shapes {
+    message: Shape,
+    record: Shape,
 }
 
 /// How many chunks a reader of a stream may be behind.
@@ -68,6 +76,7 @@ impl Reader {
         };
         Reader {
             chunks: std::array::from_fn(|_| Arc::new(empty())),
+            shapes: Shapes::default(),
         }
     }
 
@@ -115,28 +124,34 @@ impl Reader {
     }
 
     #[inline]
-    fn read(&self, mut each: impl FnMut(&mut Message)) -> Result<usize, ParseError> {
+    fn read(&mut self, mut each: impl FnMut(&mut Message)) -> Result<usize, ParseError> {
         let chunk = &self.chunks[0];
         let bytes = &chunk.bytes;
         let nothing = Span::EMPTY;
         let mut count = 0;
         let mut message = Message::over(chunk.clone(), Header::EMPTY, nothing, nothing);
         for body in frames_in(bytes) {
-            // Nothing is read beyond the frame, whatever its header says.
-            let frame = &bytes[..body.end];
             count += 1;
-            let mut header = Header::EMPTY;
-            header.read(frame, body.start)?;
-            if header.command != CommandType::Sow {
-                let data = Span::new(header.span.end(), body.end);
-                message.become_next(header, data, nothing);
+            message.begin_next();
+            let parts = &mut message.parts;
+            parts.header = Header::EMPTY;
+            let shape = &mut self.shapes.message;
+            shape.read(bytes, body.start, body.end, &mut parts.header)?;
+            if parts.header.command != CommandType::Sow {
+                parts.data = Span::new(parts.header.span.end(), body.end);
+                parts.outer = nothing;
+                message.decode_if_special();
                 each(&mut message);
                 continue;
             }
-            let mut records = Records::new(frame, header);
-            let mut record = Header::EMPTY;
-            while let Some(data) = records.next_into(&mut record)? {
-                message.become_next(record, data, header.span);
+            parts.outer = parts.header.span;
+            // Nothing is read beyond the frame, whatever its header says.
+            let mut records = Records::new(&bytes[..body.end], parts.header);
+            let shape = &mut self.shapes.record;
+            while let Some(data) = records.next_into(&mut message.parts.header, shape)? {
+                message.begin_next();
+                message.parts.data = data;
+                message.decode_if_special();
                 each(&mut message);
             }
         }

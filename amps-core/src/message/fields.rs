@@ -128,7 +128,7 @@ impl Message {
     pub fn set_command(&mut self, name: impl AsRef<str>) -> &mut Message {
         let name = name.as_ref();
         self.own_fields().set_text(Field::Command, name);
-        self.header.command = CommandType::parse(name);
+        self.parts.header.command = CommandType::parse(name);
         self
     }
 
@@ -136,7 +136,7 @@ impl Message {
     pub fn set_ack_type(&mut self, acks: AckType) -> &mut Message {
         let text = acks.to_string();
         self.own_fields().set_text(Field::AckType, &text);
-        self.header.ack_type = acks;
+        self.parts.header.ack_type = acks;
         self
     }
 
@@ -144,7 +144,7 @@ impl Message {
     pub fn set_status(&mut self, status: impl AsRef<str>) -> &mut Message {
         let status = status.as_ref();
         self.own_fields().set_text(Field::Status, status);
-        self.header.status = Status::from_wire(status.as_bytes());
+        self.parts.header.status = Status::from_wire(status.as_bytes());
         self
     }
 
@@ -157,7 +157,7 @@ impl Message {
     pub fn set_lease_period(&mut self, end: impl AsRef<str>) -> &mut Message {
         let end = end.as_ref();
         self.own_fields().set_text(Field::LeasePeriod, end);
-        self.header.has_lease = !end.is_empty();
+        self.parts.header.has_lease = !end.is_empty();
         self
     }
 }

@@ -5,11 +5,13 @@ mod chunk;
 mod fields;
 mod oof;
 mod owned;
+mod queued;
 mod walk;
 
 pub(crate) use acking::{Settlements, Settling};
 pub(crate) use chunk::{Origin, Reader};
 pub use oof::OofReason;
+pub(crate) use queued::{Batch, Messages};
 
 use crate::ack::AckType;
 use crate::command_type::CommandType;
@@ -38,6 +40,15 @@ use std::time::SystemTime;
 /// them once. Guide §4.4; rules F1 to F3.
 pub struct Message {
     chunk: Arc<Chunk>,
+    parts: Parts,
+    /// Present if a stream acknowledges this message when the next one is asked for.
+    settling: Option<Settling>,
+    ignore_auto_ack: AtomicBool,
+}
+
+/// Where the parts of a message are in its chunk, and what is known of it beyond that.
+#[derive(Clone, Default)]
+pub(crate) struct Parts {
     header: Header,
     data: Span,
     /// The header of the frame, if this is a record of a batch.
@@ -45,11 +56,8 @@ pub struct Message {
     /// Present if the header has escapes or bytes above 0x7F, or a field was set: then the getters
     /// read these.
     decoded: Option<Box<Fields>>,
-    /// Present if a stream acknowledges this message when the next one is asked for.
-    settling: Option<Settling>,
     /// The number that the bookmark store gave it; 0 without one.
     bookmark_seq_no: u64,
-    ignore_auto_ack: AtomicBool,
 }
 
 impl Message {
@@ -73,31 +81,41 @@ impl Message {
 
     /// A message over these parts of a chunk.
     fn over(chunk: Arc<Chunk>, header: Header, data: Span, outer: Span) -> Message {
-        let mut message = Message {
-            chunk,
-            header: Header::EMPTY,
-            data: Span::EMPTY,
-            outer: Span::EMPTY,
-            decoded: None,
-            settling: None,
-            bookmark_seq_no: 0,
-            ignore_auto_ack: AtomicBool::new(false),
+        let parts = Parts {
+            header,
+            data,
+            outer,
+            ..Parts::default()
         };
-        message.become_next(header, data, outer);
+        let mut message = Message::of_parts(chunk, parts);
+        message.decode_if_special();
         message
     }
 
-    /// Makes it another message of the same bytes.
+    /// A message that was taken apart for a queue.
     #[inline]
-    fn become_next(&mut self, header: Header, data: Span, outer: Span) {
-        self.header = header;
-        self.data = data;
-        self.outer = outer;
-        self.decoded = None;
+    fn of_parts(chunk: Arc<Chunk>, parts: Parts) -> Message {
+        Message {
+            chunk,
+            parts,
+            settling: None,
+            ignore_auto_ack: AtomicBool::new(false),
+        }
+    }
+
+    /// Forgets what was known of the message before, another one of the same chunk; its header is
+    /// to be read anew.
+    #[inline]
+    fn begin_next(&mut self) {
+        self.parts.decoded = None;
+        self.parts.bookmark_seq_no = 0;
         self.settling = None;
-        self.bookmark_seq_no = 0;
         *self.ignore_auto_ack.get_mut() = false;
-        if header.special {
+    }
+
+    #[inline]
+    fn decode_if_special(&mut self) {
+        if self.parts.header.special {
             self.decode();
         }
     }
@@ -106,26 +124,26 @@ impl Message {
     #[cold]
     fn decode(&mut self) {
         let mut fields = Fields::default();
-        if !self.outer.is_empty() {
-            fields.read(self.frame(), self.outer.start());
+        if !self.parts.outer.is_empty() {
+            fields.read(self.frame(), self.parts.outer.start());
             // As `Records`: what the outer header says of a single record is not inherited.
             fields.remove(Field::SowKey);
         }
-        fields.read(self.frame(), self.header.span.start());
-        if !self.outer.is_empty() {
-            fields.set_text(Field::Command, self.header.command.wire_name());
+        fields.read(self.frame(), self.parts.header.span.start());
+        if !self.parts.outer.is_empty() {
+            fields.set_text(Field::Command, self.parts.header.command.wire_name());
         }
-        self.decoded = Some(Box::new(fields));
+        self.parts.decoded = Some(Box::new(fields));
     }
 
     /// What the message is.
     pub fn command(&self) -> CommandType {
-        self.header.command
+        self.parts.header.command
     }
 
     /// The payload as it was published.
     pub fn data(&self) -> &[u8] {
-        self.data.of(self.frame())
+        self.parts.data.of(self.frame())
     }
 
     /// The payload as text.
@@ -169,42 +187,42 @@ impl Message {
 
     /// The topic it was published to; for a pattern subscription, the one that matched.
     pub fn topic(&self) -> &str {
-        self.routed(Field::Topic, self.header.topic)
+        self.routed(Field::Topic, self.parts.header.topic)
     }
 
     /// The id of the command that this message answers.
     pub fn command_id(&self) -> &str {
-        self.routed(Field::CommandId, self.header.command_id)
+        self.routed(Field::CommandId, self.parts.header.command_id)
     }
 
     /// The subscription this message was delivered for; in a handler and in a stream always one.
     pub fn sub_id(&self) -> &str {
-        self.routed(Field::SubId, self.header.sub_id)
+        self.routed(Field::SubId, self.parts.header.sub_id)
     }
 
     /// The comma list of subscriptions that the server sent this message for.
     pub fn sub_ids(&self) -> &str {
-        self.routed(Field::SubIds, self.header.sub_ids)
+        self.routed(Field::SubIds, self.parts.header.sub_ids)
     }
 
     /// The query that this message belongs to.
     pub fn query_id(&self) -> &str {
-        self.routed(Field::QueryId, self.header.query_id)
+        self.routed(Field::QueryId, self.parts.header.query_id)
     }
 
     /// The position of this message in the transaction log.
     pub fn bookmark(&self) -> &str {
-        self.routed(Field::Bookmark, self.header.bookmark)
+        self.routed(Field::Bookmark, self.parts.header.bookmark)
     }
 
     /// The key of the record.
     pub fn sow_key(&self) -> &str {
-        self.routed(Field::SowKey, self.header.sow_key)
+        self.routed(Field::SowKey, self.parts.header.sow_key)
     }
 
     /// The type of this acknowledgement.
     pub fn ack_type(&self) -> AckType {
-        self.header.ack_type
+        self.parts.header.ack_type
     }
 
     /// How a command ended: `success`, `failure`, at logon also `retry`.
@@ -214,7 +232,7 @@ impl Message {
 
     /// True if the message comes from a queue and wants to be acknowledged.
     pub fn has_lease(&self) -> bool {
-        self.header.has_lease
+        self.parts.header.has_lease
     }
 
     /// How many bytes this message keeps alive, together with the others that share them: those
@@ -231,12 +249,12 @@ impl Message {
 
     /// The number that the bookmark store gave this message; 0 without a store.
     pub fn bookmark_seq_no(&self) -> u64 {
-        self.bookmark_seq_no
+        self.parts.bookmark_seq_no
     }
 
     /// Sets [`Message::bookmark_seq_no`]: for bookmark stores of the application's own.
     pub fn set_bookmark_seq_no(&mut self, number: u64) -> &mut Message {
-        self.bookmark_seq_no = number;
+        self.parts.bookmark_seq_no = number;
         self
     }
 
@@ -252,7 +270,7 @@ impl Message {
     /// The variant for the reason that the server gave. A reason of `duplicate` is none: the
     /// server has the message already (rule H6).
     pub fn to_result(&self) -> Result<()> {
-        match self.header.status {
+        match self.parts.header.status {
             Status::None | Status::Success => Ok(()),
             Status::Failure | Status::Retry => {
                 let text = self.reason();
@@ -274,20 +292,20 @@ impl Message {
     /// Which subscription this copy is for: one of `sub_ids`.
     #[inline]
     pub(crate) fn set_delivered_for(&mut self, sub_id: Span) {
-        self.header.sub_id = sub_id;
-        self.bookmark_seq_no = 0;
+        self.parts.header.sub_id = sub_id;
+        self.parts.bookmark_seq_no = 0;
     }
 
     /// The same for a message whose fields are decoded.
     pub(crate) fn set_decoded_sub_id(&mut self, sub_id: &str) {
-        self.bookmark_seq_no = 0;
-        if let Some(decoded) = &mut self.decoded {
+        self.parts.bookmark_seq_no = 0;
+        if let Some(decoded) = &mut self.parts.decoded {
             decoded.set_text(Field::SubId, sub_id);
         }
     }
 
     pub(crate) fn header(&self) -> &Header {
-        &self.header
+        &self.parts.header
     }
 
     #[inline]
@@ -297,7 +315,7 @@ impl Message {
 
     /// The bytes of `sids` with where each item stands in the frame.
     pub(crate) fn delivery_list(&self) -> impl Iterator<Item = Span> {
-        let list = self.header.sub_ids;
+        let list = self.parts.header.sub_ids;
         let base = self.frame().as_ptr() as usize;
         list_items(list.of(self.frame())).map(move |item| {
             let start = item.as_ptr() as usize - base;
@@ -307,25 +325,26 @@ impl Message {
 
     /// True if this acknowledgement says that the server has accepted the command.
     pub(crate) fn is_accepted(&self) -> bool {
-        self.header.status == Status::Success && self.header.ack_type.contains(AckType::PROCESSED)
+        self.parts.header.status == Status::Success
+            && self.parts.header.ack_type.contains(AckType::PROCESSED)
     }
 
     /// True if this acknowledgement says that a publish or delete could not be persisted. Only
     /// these have a sequence number; the same type for a subscription has a bookmark alone.
     pub(crate) fn is_failed_write(&self) -> bool {
-        self.header.status == Status::Failure
-            && self.header.ack_type.contains(AckType::PERSISTED)
+        self.parts.header.status == Status::Failure
+            && self.parts.header.ack_type.contains(AckType::PERSISTED)
             && self.sequence().is_some()
             && self.to_result().is_err()
     }
 
     pub(crate) fn status_kind(&self) -> Status {
-        self.header.status
+        self.parts.header.status
     }
 
     #[inline]
     fn routed(&self, field: Field, span: Span) -> &str {
-        match &self.decoded {
+        match &self.parts.decoded {
             Some(decoded) => decoded.text(field).unwrap_or_default(),
             // Without special bytes the header is ASCII, so this does not fail.
             None => str::from_utf8(span.of(self.frame())).unwrap_or_default(),
@@ -333,7 +352,7 @@ impl Message {
     }
 
     fn text(&self, field: Field) -> &str {
-        match &self.decoded {
+        match &self.parts.decoded {
             Some(decoded) => decoded.text(field).unwrap_or_default(),
             None => self
                 .find(field)
@@ -343,18 +362,18 @@ impl Message {
     }
 
     fn number(&self, field: Field) -> Option<u64> {
-        match &self.decoded {
+        match &self.parts.decoded {
             Some(decoded) => decoded.number(field),
             None => self.find(field).and_then(parse_u64),
         }
     }
 
     fn find(&self, field: Field) -> Option<&[u8]> {
-        find_field(self.frame(), self.header.span.start(), field).or_else(|| {
-            if self.outer.is_empty() {
+        find_field(self.frame(), self.parts.header.span.start(), field).or_else(|| {
+            if self.parts.outer.is_empty() {
                 return None;
             }
-            find_field(self.frame(), self.outer.start(), field)
+            find_field(self.frame(), self.parts.outer.start(), field)
         })
     }
 }
@@ -363,12 +382,8 @@ impl Clone for Message {
     fn clone(&self) -> Message {
         Message {
             chunk: self.chunk.clone(),
-            header: self.header,
-            data: self.data,
-            outer: self.outer,
-            decoded: self.decoded.clone(),
+            parts: self.parts.clone(),
             settling: self.settling.clone(),
-            bookmark_seq_no: self.bookmark_seq_no,
             ignore_auto_ack: AtomicBool::new(self.ignore_auto_ack()),
         }
     }
@@ -379,13 +394,13 @@ impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 200;
         let mut fields = Fields::default();
-        match &self.decoded {
+        match &self.parts.decoded {
             Some(decoded) => fields.clone_from(decoded),
             None => {
-                if !self.outer.is_empty() {
-                    fields.read(self.frame(), self.outer.start());
+                if !self.parts.outer.is_empty() {
+                    fields.read(self.frame(), self.parts.outer.start());
                 }
-                fields.read(self.frame(), self.header.span.start());
+                fields.read(self.frame(), self.parts.header.span.start());
             }
         }
         let data = self.data();

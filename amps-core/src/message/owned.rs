@@ -44,20 +44,20 @@ impl Message {
     #[must_use]
     pub fn detach(&self) -> Message {
         let mut copy = self.clone();
-        if self.decoded.is_some() {
+        if self.parts.decoded.is_some() {
             copy.keep_only(Bytes::copy_from_slice(self.data()));
             return copy;
         }
         // A record of a batch takes the header of its frame along, too.
-        let outer = self.outer.of(self.frame());
-        let own = self.header.span.of(self.frame());
+        let outer = self.parts.outer.of(self.frame());
+        let own = self.parts.header.span.of(self.frame());
         let bytes = Bytes::from([outer, own, self.data()].concat());
         // It was read before, so it can be read again.
-        if let Ok((header, data, outer)) = reread(&bytes, self.outer.is_empty()) {
+        if let Ok((header, data, outer)) = reread(&bytes, self.parts.outer.is_empty()) {
             copy.chunk = self.chunk.with_bytes(bytes);
-            copy.header = header;
-            copy.data = data;
-            copy.outer = outer;
+            copy.parts.header = header;
+            copy.parts.data = data;
+            copy.parts.outer = outer;
         }
         if copy.sub_id() != self.sub_id() {
             // Which of several subscriptions it was delivered for stands in no header.
@@ -70,23 +70,23 @@ impl Message {
 
     /// The fields, to be changed; from now on the getters read them.
     pub(super) fn own_fields(&mut self) -> &mut Fields {
-        if self.decoded.is_none() {
+        if self.parts.decoded.is_none() {
             // Which of several subscriptions it was delivered for stands in no header.
             let sub_id = self.sub_id().to_string();
             self.decode();
-            if let Some(fields) = &mut self.decoded {
+            if let Some(fields) = &mut self.parts.decoded {
                 fields.set_text(Field::SubId, &sub_id);
             }
-            self.header.special = true;
+            self.parts.header.special = true;
         }
-        self.decoded.get_or_insert_default()
+        self.parts.decoded.get_or_insert_default()
     }
 
     /// Lets go of the frame, for a message that owns its fields.
     fn keep_only(&mut self, data: Bytes) {
-        self.data = Span::new(0, data.len());
-        self.outer = Span::EMPTY;
-        self.header.span = Span::EMPTY;
+        self.parts.data = Span::new(0, data.len());
+        self.parts.outer = Span::EMPTY;
+        self.parts.header.span = Span::EMPTY;
         self.chunk = self.chunk.with_bytes(data);
     }
 
@@ -104,7 +104,7 @@ impl Message {
     /// The command that sends this message.
     pub(crate) fn to_command(&self) -> Command {
         let mut fields = Fields::default();
-        match &self.decoded {
+        match &self.parts.decoded {
             Some(decoded) => fields.clone_from(decoded),
             None => {
                 let mut copy = self.clone();
@@ -133,7 +133,8 @@ fn reread(frame: &[u8], is_plain: bool) -> Result<(Header, Span, Span), ParseErr
         let data = Span::new(first.span.end(), frame.len());
         return Ok((first, data, Span::EMPTY));
     }
-    let mut header = Header::EMPTY;
-    let data = Records::new(frame, first).next_into(&mut header)?;
-    Ok((header, data.unwrap_or_default(), first.span))
+    match Records::new(frame, first).next_record()? {
+        Some(record) => Ok((record.header, record.data, first.span)),
+        None => Ok((first, Span::EMPTY, first.span)),
+    }
 }

@@ -7,14 +7,14 @@ impl Message {
     /// Every field of the header in one walk, as text or as a number; a field that comes twice
     /// counts the second time. A record of a batch inherits those of its batch.
     pub(crate) fn each_field<'m>(&'m self, mut each: impl FnMut(Field, &'m [u8], u64)) {
-        if let Some(decoded) = &self.decoded {
+        if let Some(decoded) = &self.parts.decoded {
             for &field in Field::ALL {
                 let text = decoded.text(field).unwrap_or_default();
                 each(field, text.as_bytes(), decoded.number(field).unwrap_or(0));
             }
             return;
         }
-        for header in [self.outer, self.header.span] {
+        for header in [self.parts.outer, self.parts.header.span] {
             // A header that is not there ends at once; others were read before without an error.
             let Ok(mut scanner) = Scanner::new(&self.frame()[..header.end()], header.start())
             else {

@@ -4,6 +4,7 @@
 
 use super::header::Header;
 use super::scan::{ParseError, Span};
+use super::shape::Shape;
 use std::fmt;
 
 /// One record: its header on top of the outer one, and where its payload is.
@@ -52,18 +53,23 @@ impl<'a> Records<'a> {
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<Record>, ParseError> {
         let mut header = Header::EMPTY;
-        let data = self.next_into(&mut header)?;
+        let data = self.next_into(&mut header, &mut Shape::default())?;
         Ok(data.map(|data| Record { header, data }))
     }
 
-    /// As [`Records::next_record`], with the header in a place of the caller's.
+    /// As [`Records::next_record`], with the header in a place of the caller's, read the quicker the
+    /// more it is like the one before.
     #[inline]
-    pub(crate) fn next_into(&mut self, header: &mut Header) -> Result<Option<Span>, ParseError> {
+    pub(crate) fn next_into(
+        &mut self,
+        header: &mut Header,
+        shape: &mut Shape,
+    ) -> Result<Option<Span>, ParseError> {
         if self.at >= self.frame.len() {
             return Ok(None);
         }
         *header = self.outer;
-        header.read(self.frame, self.at)?;
+        shape.read(self.frame, self.at, self.frame.len(), header)?;
         header.command = self.outer.command;
         let start = header.span.end();
         let Some(length) = header.message_length else {

@@ -71,6 +71,12 @@ pub struct Header {
     pub message_length: Option<u64>,
 }
 
+impl Default for Header {
+    fn default() -> Header {
+        Header::EMPTY
+    }
+}
+
 impl Header {
     /// A header without fields.
     pub(crate) const EMPTY: Header = {

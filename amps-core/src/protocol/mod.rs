@@ -13,6 +13,7 @@ mod field;
 mod frame;
 mod header;
 mod scan;
+mod shape;
 mod text;
 mod usual;
 
@@ -23,4 +24,5 @@ pub use field::{Field, FieldKind};
 pub use frame::{FrameBuffer, MAX_FRAME, PREFIX, frames_in};
 pub use header::{Header, Status};
 pub use scan::{ParseError, RawField, Scanner, Span, find_field};
+pub(crate) use shape::Shape;
 pub use text::{list_items, option_items, parse_u64, unescape};

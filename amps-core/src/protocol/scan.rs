@@ -66,6 +66,12 @@ impl Span {
             .unwrap_or_default()
     }
 
+    /// The same range, counted from a place that is `distance` further in front.
+    #[inline]
+    pub(super) fn moved_by(self, distance: usize) -> Span {
+        Span::new(self.start() + distance, self.end() + distance)
+    }
+
     /// True if nothing is in the range.
     #[inline]
     pub fn is_empty(self) -> bool {
@@ -120,20 +126,23 @@ enum ScanState {
 /// The lowest bit of each byte of a word.
 const LOW: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each byte of a word.
-const HIGH: u64 = 0x8080_8080_8080_8080;
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The highest bit of each byte that ends a run of plain text. The lowest of these bits is exact; a
+/// carry can only set bits above it.
+#[inline(always)]
+pub(super) fn ends_of_plain_text(word: u64) -> u64 {
+    let quotes = word ^ (LOW * b'"' as u64);
+    let escapes = word ^ (LOW * b'\\' as u64);
+    ((quotes.wrapping_sub(LOW) & !quotes) | (escapes.wrapping_sub(LOW) & !escapes) | word) & HIGH
+}
 
 /// The first byte from `at` on that ends a run of plain text: a quote, an escape or a byte above
 /// 0x7F; the length of the frame if there is none. Eight bytes at a time.
 #[inline(always)]
 pub(super) fn plain_end(frame: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = frame.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quotes = word ^ (LOW * b'"' as u64);
-        let escapes = word ^ (LOW * b'\\' as u64);
-        // The lowest of these bits is exact; a carry can only set bits above it.
-        let hits =
-            ((quotes.wrapping_sub(LOW) & !quotes) | (escapes.wrapping_sub(LOW) & !escapes) | word)
-                & HIGH;
+        let hits = ends_of_plain_text(u64::from_le_bytes(*chunk));
         if hits != 0 {
             return at + (hits.trailing_zeros() / 8) as usize;
         }
