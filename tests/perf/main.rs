@@ -32,7 +32,9 @@ fn a_path_with_its_own_peer_has_a_floor_and_its_target() {
     assert_eq!(row["name"], "TLS publish 1 KiB, reader blocks");
     assert_eq!(row["target"], 1.3);
     let number = |name: &str| row[name].as_f64().unwrap();
-    assert_eq!(number("ratio"), number("ours_ns") / number("floor_ns"));
+    // Reading a number from JSON may round its last digit.
+    let quotient = number("ours_ns") / number("floor_ns");
+    assert!((number("ratio") / quotient - 1.0).abs() < 1e-9, "{row}");
     assert!(number("floor_ns") > 0.0, "{row}");
     assert_eq!(row["spread"].as_array().unwrap().len(), 2);
 }
