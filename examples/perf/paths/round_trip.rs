@@ -51,7 +51,7 @@ impl RoundTrip {
         let peer = spec.start()?;
         let endpoint = peer.endpoint(self.nodelay)?;
         let _pinned = pin(core)?;
-        let trips = plan.messages(if self.one_core { 10_000 } else { 4_000 });
+        let trips = plan.messages(7_000);
         self.compare(plan, &endpoint, trips, name, targets)
     }
 

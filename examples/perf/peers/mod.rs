@@ -13,7 +13,7 @@ use crate::frames;
 use clap::{Args, ValueEnum};
 use std::env;
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What a peer does.
 #[derive(Args, Clone, Debug)]
@@ -101,18 +101,18 @@ impl Spec {
         let mut peer = Peer {
             child,
             life,
+            output: BufReader::new(output),
             port: 0,
             certificate: None,
         };
-        let mut output = BufReader::new(output);
         let mut line = String::new();
-        output.read_line(&mut line)?;
+        peer.output.read_line(&mut line)?;
         peer.port = line
             .trim()
             .parse()
             .map_err(|_| format!("the peer did not start: {self:?}"))?;
         if self.tls {
-            peer.certificate = Some(tls::read_certificate(output)?);
+            peer.certificate = Some(tls::read_certificate(&mut peer.output)?);
         }
         Ok(peer)
     }
@@ -123,6 +123,8 @@ pub(crate) struct Peer {
     child: Child,
     /// The peer ends when this closes: also if this process is killed.
     life: Option<ChildStdin>,
+    /// Open as long as the peer may write.
+    output: BufReader<ChildStdout>,
     port: u16,
     /// If it speaks TLS.
     certificate: Option<String>,

@@ -32,7 +32,7 @@ pub(crate) fn serve(spec: &Spec) -> Result<()> {
     if spec.tls {
         let (accepting, certificate) = tls::acceptor()?;
         acceptor = Some(Arc::new(accepting));
-        println!("{certificate}");
+        print!("{certificate}");
     }
     thread::spawn(|| {
         // Ends with the parent, however that ends.

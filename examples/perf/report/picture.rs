@@ -76,7 +76,7 @@ fn panel(area: &Area<'_>, latency: &Latency, axes: &Axes) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .caption(&latency.name, ("sans-serif", 17))
         .margin(12)
-        .margin_right(24)
+        .margin_right(32)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d(
@@ -87,7 +87,10 @@ fn panel(area: &Area<'_>, latency: &Latency, axes: &Axes) -> Drawn {
         .configure_mesh()
         .x_labels(axes.nines as usize + 2)
         .x_label_formatter(&|nines| percentile(*nines))
-        .y_label_formatter(&|microseconds| format!("{microseconds}"))
+        .y_labels(20)
+        .y_label_formatter(&|microseconds| label(*microseconds))
+        .x_max_light_lines(1)
+        .y_max_light_lines(1)
         .x_desc("percentile")
         .y_desc("round trip in µs")
         .light_line_style(BLACK.mix(0.06))
@@ -96,8 +99,8 @@ fn panel(area: &Area<'_>, latency: &Latency, axes: &Axes) -> Drawn {
         .axis_desc_style(("sans-serif", 14))
         .draw()?;
     let curves = [
-        ("plain socket", FLOOR, latency.floor.as_ref()),
         ("amps", OURS, Some(&latency.ours)),
+        ("plain socket", FLOOR, latency.floor.as_ref()),
     ];
     for (name, color, times) in curves {
         let Some(times) = times else { continue };
@@ -142,8 +145,9 @@ impl Axes {
         let longest = all().map(|times| times.value_at_quantile(last)).max()? as f64 / 1e3;
         Some(Axes {
             nines,
-            shortest: (shortest * 0.8).max(1e-3),
-            longest: longest * 1.5,
+            shortest: round_below(shortest.max(1e-3)),
+            // Leaves room for the legend.
+            longest: longest * 2.0,
         })
     }
 
@@ -153,6 +157,22 @@ impl Axes {
         let at = points.map(|point| f64::from(point) / f64::from(POINTS));
         at.map(|nines| (nines, times.value_at_quantile(quantile(nines)) as f64 / 1e3))
             .collect()
+    }
+}
+
+/// The next number below that begins with 1, 2 or 5.
+fn round_below(number: f64) -> f64 {
+    let ten = 10f64.powf(number.log10().floor());
+    let steps = [5.0, 2.0, 1.0].map(|step| step * ten);
+    let below = steps.into_iter().find(|step| *step <= number * 1.000_001);
+    below.unwrap_or(ten)
+}
+
+/// Only numbers that begin with 1, 2 or 5 have a label: there is no room for more.
+fn label(microseconds: f64) -> String {
+    match (microseconds / round_below(microseconds) - 1.0).abs() < 1e-3 {
+        true => format!("{microseconds}"),
+        false => String::new(),
     }
 }
 
