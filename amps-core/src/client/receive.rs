@@ -441,6 +441,8 @@ impl Shared {
             return Taken::No;
         };
         if !self.log_bookmark(route, message) {
+            held.release(&self.waits);
+            self.callbacks.call_duplicate(message);
             return Taken::AsDuplicate;
         }
         // Before the delivery: whoever sees the end of a query finds the query ended.
@@ -459,12 +461,15 @@ impl Shared {
         match &route.sink {
             Sink::Stream(queue) => held.add(queue, message, &self.waits),
             Sink::Handler(handler) => {
-                held.release(&self.waits);
                 let handled = match message.has_lease() {
-                    true => self.handle_leased(handler, message, route),
-                    false => handler.call(message),
+                    true => {
+                        held.release(&self.waits);
+                        self.handle_leased(handler, message, route)
+                    }
+                    false => held.call(handler, message, &self.waits),
                 };
                 if let Err(error) = handled {
+                    held.release(&self.waits);
                     self.callbacks.report(&error);
                 }
             }
