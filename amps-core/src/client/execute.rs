@@ -331,6 +331,7 @@ pub(crate) fn register(
     routes.register(&route).map_err(|conflict| match conflict {
         Conflict::CommandId => in_use(&route.command_id).SubscriptionAlreadyExists(),
         Conflict::SubId => in_use(&route.sub_id).SubIdInUse(),
+        Conflict::QueryId => in_use(&route.query_id).SubIdInUse(),
     })?;
     Ok(route)
 }
