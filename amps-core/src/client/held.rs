@@ -11,7 +11,8 @@ const MOST: usize = 64;
 /// Messages of one read that follow each other and are for the same stream: they are queued
 /// together, because it is the meeting of the two threads that costs, not the message.
 ///
-/// Never held while the receive thread waits for the socket, nor while it runs a handler.
+/// Never held while the receive thread waits for the socket, nor while it runs code of others:
+/// handlers, listeners, stores, filters.
 #[derive(Default)]
 pub(crate) struct Held {
     queue: Option<Arc<StreamQueue>>,
