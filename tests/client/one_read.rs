@@ -152,7 +152,7 @@ fn read_in_turn(client: &Client, streams: &mut [MessageStream], random: &mut Ran
         let stream = &mut streams[at];
         match random.below(40) {
             0 => stream.set_max_depth(0),
-            1 => stream.set_max_depth(random.below(70) as usize),
+            1 => stream.set_max_depth(random.below(6) as usize),
             2 => client.publish_flush(PATIENCE).unwrap(),
             3 => drop(
                 stream
@@ -200,6 +200,10 @@ fn e2_bursts_for_streams_with_changing_limits_arrive_whole_and_hang_nobody() {
                     .publish(&topics[at], sent[at].to_string())
                     .unwrap();
                 sent[at] += 1;
+            }
+            if random.below(4) == 0 {
+                // Meanwhile the readers catch up and wait.
+                publisher.publish_flush(PATIENCE).unwrap();
             }
         }
     });
