@@ -190,7 +190,7 @@ fn e2_bursts_for_streams_with_changing_limits_arrive_whole_and_hang_nobody() {
             let client = client.clone();
             scope.spawn(move || read_in_turn(&client, streams, &mut random));
         }
-        let mut sent = vec![0; STREAMS];
+        let mut sent = [0; STREAMS];
         let mut random = Random(7);
         while let Some(left) = sent.iter().position(|&sent| sent < EACH) {
             let at = random.below(STREAMS as u64) as usize;

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
     /// Its command id is in use.
-    CommandId,
+    Command,
     /// Its subscription id is in use and it does not replace.
-    SubId,
+    Subscription,
     /// Its query id is in use.
-    QueryId,
+    Query,
 }
 
 /// Ids are short: as keys they stand in the table itself.
@@ -81,16 +81,16 @@ impl Routes {
     pub(crate) fn register(&self, route: &Arc<Route>) -> Result<(), Conflict> {
         let mut by_id = self.change();
         if by_id.contains_key(route.command_id.as_bytes()) {
-            return Err(Conflict::CommandId);
+            return Err(Conflict::Command);
         }
         let holder = by_id.get(route.sub_id.as_bytes());
         let replaced = holder.filter(|_| route.replaces).map(Arc::as_ptr);
         if holder.is_some() && replaced.is_none() {
-            return Err(Conflict::SubId);
+            return Err(Conflict::Subscription);
         }
         let asks = by_id.get(route.query_id.as_bytes()).map(Arc::as_ptr);
         if asks.is_some() && asks != replaced {
-            return Err(Conflict::QueryId);
+            return Err(Conflict::Query);
         }
         if replaced.is_some() {
             // Until the server accepts it, it only has its command id.
