@@ -91,28 +91,36 @@ impl StreamQueue {
         mut message: Message,
         waits: &Waits,
     ) {
-        if state.conflation.is_some() {
-            // What is kept for each record must not keep the buffer of everything around it.
-            message = message.detach();
-            if state.replace(&message) {
+        loop {
+            if state.replace(&mut message) {
                 return;
             }
+            let conflated = state.conflation.is_some();
+            self.wait_for_room(state, waits);
+            if state.conflation.is_some() == conflated {
+                break;
+            }
         }
-        self.wait_for_room(state, waits);
-        state.note_place(&message);
-        state.push(message);
+        if state.ended.is_none() {
+            state.add(message);
+        }
     }
 
+    /// Waits until there is room, or until conflation begins, which may need none.
     fn wait_for_room(self: &Arc<Self>, state: &mut MutexGuard<'_, QueueState>, waits: &Waits) {
         if !state.is_full() {
             return;
         }
+        let conflated = state.conflation.is_some();
         if state.reader_waits {
             // It was not told yet of what came before in the same batch.
             self.readable.notify_all();
         }
         waits.producer_blocks_on(self);
-        while state.is_full() && !waits.must_not_block(self, state.reader) {
+        while state.is_full()
+            && state.conflation.is_some() == conflated
+            && !waits.must_not_block(self, state.reader)
+        {
             self.writable.wait(state);
         }
         waits.producer_goes_on();
@@ -210,12 +218,13 @@ impl StreamQueue {
         }
         state.conflation = Some(Conflation::default());
         let mut queued = std::mem::take(&mut state.messages);
-        while let Some(message) = taken.pop().or_else(|| queued.pop()) {
-            if !state.replace(&message) {
-                state.note_place(&message);
-                state.messages.push(message);
+        while let Some(mut message) = taken.pop().or_else(|| queued.pop()) {
+            if !state.replace(&mut message) {
+                state.add(message);
             }
         }
+        drop(state);
+        self.writable.notify_all();
     }
 }
 
@@ -229,31 +238,28 @@ impl QueueState {
         self.max_depth > 0 && self.messages.len() >= self.max_depth && self.ended.is_none()
     }
 
-    fn push(&mut self, message: Message) {
-        if self.ended.is_none() {
-            self.messages.push(message);
-        }
-    }
-
-    /// Puts a message in the place of the unread one of the same record; false if there is none.
-    fn replace(&mut self, message: &Message) -> bool {
+    /// Puts a message in the place of the unread one of the same record; false if it is to be added.
+    fn replace(&mut self, message: &mut Message) -> bool {
         let Some(conflation) = &self.conflation else {
             return false;
         };
+        // What is kept for each record must not keep the buffer of everything around it.
+        *message = message.detach();
         let Some(place) = key_of(message).and_then(|key| conflation.places.get(key)) else {
             return false;
         };
         self.messages.replace(place - conflation.taken, message)
     }
 
-    /// Remembers where a message is about to be queued.
-    fn note_place(&mut self, message: &Message) {
+    /// Queues a message, and remembers where it stands.
+    fn add(&mut self, message: Message) {
         if let Some(conflation) = &mut self.conflation
-            && let Some(key) = key_of(message)
+            && let Some(key) = key_of(&message)
         {
             let place = conflation.taken + self.messages.len();
             conflation.places.insert(key.into(), place);
         }
+        self.messages.push(message);
     }
 
     /// Forgets the place of a message that was taken from the front.
@@ -272,3 +278,6 @@ fn key_of(message: &Message) -> Option<&[u8]> {
     let key = message.sow_key().as_bytes();
     (!key.is_empty() && !message.has_lease()).then_some(key)
 }
+
+#[cfg(test)]
+mod tests;

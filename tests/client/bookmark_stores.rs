@@ -10,13 +10,13 @@ use amps_broker::{PeerConnection, field};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-struct Setting {
-    client: Client,
-    marks: Arc<Marks>,
-    peer: PeerConnection,
+pub(crate) struct Setting {
+    pub(crate) client: Client,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) peer: PeerConnection,
 }
 
-fn setting(name: &str) -> Setting {
+pub(crate) fn setting(name: &str) -> Setting {
     let server = Server::start();
     let client = Client::new(name);
     let marks = Arc::new(Marks::default());

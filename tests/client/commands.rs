@@ -220,6 +220,7 @@ fn d9_an_id_in_use_is_refused_here_and_nothing_is_sent() {
     let same_sub = Command::new("subscribe").set_topic("t").set_sub_id("s");
     let error = client.execute(same_sub).unwrap_err();
     assert!(matches!(error, Error::SubIdInUse(_)), "{error}");
+    assert!(error.to_string().contains("the id s is in use"), "{error}");
     let same_command = Command::new("subscribe").set_topic("t").set_command_id("c");
     let error = client.execute(same_command).unwrap_err();
     assert!(
@@ -228,6 +229,36 @@ fn d9_an_id_in_use_is_refused_here_and_nothing_is_sent() {
     );
     client.publish_flush(PATIENCE).unwrap();
     assert_eq!(sent_by(&broker, "taken").len(), sent + 1);
+}
+
+#[test]
+fn d9_a_query_id_in_use_is_refused_by_its_name_and_the_query_goes_on() {
+    let (client, mut peer) = with_peer("query-taken");
+    let query = |command: &str| {
+        let command = Command::new(command).set_topic("t").set_query_id("q");
+        command.set_timeout(PATIENCE)
+    };
+    let mut first = subscribed(&client, &mut peer, query("sow"));
+    let other = query("sow_and_subscribe").set_sub_id("s");
+    for second in [query("sow"), other] {
+        let error = client.execute(second).unwrap_err();
+        assert!(matches!(error, Error::SubIdInUse(_)), "{error}");
+        assert!(error.to_string().contains("the id q is in use"), "{error}");
+    }
+    // Also not by what takes over the ids of another one than the query.
+    let _replaced = subscribed(
+        &client,
+        &mut peer,
+        Command::new("subscribe").set_topic("t").set_sub_id("s"),
+    );
+    let replacing = query("sow_and_subscribe").set_sub_id("s");
+    let error = client.execute(replacing.set_options("replace"));
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("the id q is in use"), "{error}");
+    peer.send(r#"{"c":"group_begin","query_id":"q"}"#).unwrap();
+    peer.send(r#"{"c":"group_end","query_id":"q"}"#).unwrap();
+    assert_eq!(first.by_ref().count(), 2);
+    assert_eq!(first.end_reason(), Some(EndReason::Completed));
 }
 
 /// Traps 21 and 49.

@@ -20,6 +20,7 @@ mod logging_on;
 mod meetings;
 mod messages;
 mod monitoring;
+mod one_read;
 mod pace;
 mod publish_stores;
 mod raw;

@@ -129,6 +129,25 @@ fn ids_with_escapes_are_routed_by_what_they_mean() {
     assert_eq!((message.topic(), message.sub_id()), ("t1", "a\"b"));
 }
 
+/// A list that is the id of a subscription is that id, however the rest of the header is written.
+#[test]
+fn an_id_with_a_comma_or_spaces_is_one_id() {
+    let (client, mut peer) = with_peer("comma");
+    let ids = ["a,b", "c d"];
+    let mut streams = ids.map(|id| {
+        let command = Command::new("subscribe").set_sub_id(id).set_topic("t");
+        subscribed(&client, &mut peer, command)
+    });
+    for (id, stream) in ids.into_iter().zip(&mut streams) {
+        for topic in ["t", "\\u0074"] {
+            peer.send(&format!(r#"{{"c":"p","t":"{topic}","sids":"{id}"}}1"#))
+                .unwrap();
+            let message = stream.next_timeout(PATIENCE).unwrap().unwrap();
+            assert_eq!(message.sub_id(), id);
+        }
+    }
+}
+
 /// Trap 35.
 #[test]
 fn c5_each_waiting_thread_gets_its_own_acknowledgement() {

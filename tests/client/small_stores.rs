@@ -229,7 +229,11 @@ pub(crate) struct Marks {
     subscriptions: Mutex<HashMap<String, Vec<(String, bool)>>>,
     told: Mutex<Vec<String>>,
     pub(crate) fails: AtomicBool,
+    /// Runs before a bookmark is logged.
+    pub(crate) before_log: Mutex<Option<BeforeLog>>,
 }
+
+type BeforeLog = Box<dyn FnMut(&str) + Send>;
 
 impl Marks {
     /// What it was told, in order, apart from the messages.
@@ -251,6 +255,9 @@ impl Marks {
 
 impl BookmarkStore for Marks {
     fn log(&self, sub_id: &str, bookmark: &str) -> Result<Logged> {
+        if let Some(before) = &mut *self.before_log.lock() {
+            before(bookmark);
+        }
         if self.fails.load(Ordering::SeqCst) {
             return Err(Marks::failure());
         }

@@ -6,9 +6,11 @@
     reason = "tests fail by panicking"
 )]
 
+mod alike;
 mod arbitrary;
 mod from_client;
 mod from_server;
+mod sequences;
 mod split;
 
 use amps_core::Message;

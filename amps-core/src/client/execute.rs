@@ -329,8 +329,9 @@ pub(crate) fn register(
     let route = Arc::new(Route::new(spec, sink));
     let in_use = |id: &str| context().with_reason(format!("the id {id} is in use"));
     routes.register(&route).map_err(|conflict| match conflict {
-        Conflict::CommandId => in_use(&route.command_id).SubscriptionAlreadyExists(),
-        Conflict::SubId => in_use(&route.sub_id).SubIdInUse(),
+        Conflict::Command => in_use(&route.command_id).SubscriptionAlreadyExists(),
+        Conflict::Subscription => in_use(&route.sub_id).SubIdInUse(),
+        Conflict::Query => in_use(&route.query_id).SubIdInUse(),
     })?;
     Ok(route)
 }

@@ -15,7 +15,7 @@ const MOST: usize = 64;
 /// costs, not the message.
 ///
 /// Let go before the receive thread waits for the socket, and before it runs any other code of the
-/// application.
+/// application: handlers, listeners, stores, filters.
 #[derive(Default)]
 pub(crate) struct Held {
     queue: Option<Arc<StreamQueue>>,

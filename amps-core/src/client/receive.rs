@@ -230,6 +230,8 @@ impl Shared {
         let taken = match message.command() {
             CommandType::Ack => self.dispatch_ack(message, &mut run.held),
             CommandType::Heartbeat => {
+                // The answer may pass a transport filter.
+                run.held.release(&self.waits);
                 self.answer_heartbeat(connection);
                 true
             }
@@ -397,9 +399,13 @@ impl Shared {
         message: &mut Message,
         held: &mut Held,
     ) -> Taken {
-        let ids = list_items(message.sub_ids().as_bytes())
-            .map(|id| String::from_utf8_lossy(id).into_owned())
-            .collect::<Vec<_>>();
+        let list = message.sub_ids();
+        let ids = match self.routes.contains(list) {
+            true => vec![list.to_string()],
+            false => list_items(list.as_bytes())
+                .map(|id| String::from_utf8_lossy(id).into_owned())
+                .collect(),
+        };
         if ids.is_empty() {
             let route = [message.query_id(), message.sub_id(), message.command_id()]
                 .into_iter()
@@ -440,8 +446,11 @@ impl Shared {
         let Some(route) = route else {
             return Taken::No;
         };
-        if !self.log_bookmark(route, message) {
+        if route.bookmarks.is_some() {
+            // The store is code of others, and so is who hears of a duplicate.
             held.release(&self.waits);
+        }
+        if !self.log_bookmark(route, message) {
             self.callbacks.call_duplicate(message);
             return Taken::AsDuplicate;
         }

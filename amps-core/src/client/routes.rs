@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conflict {
     /// Its command id is in use.
-    CommandId,
+    Command,
     /// Its subscription id is in use and it does not replace.
-    SubId,
+    Subscription,
+    /// Its query id is in use.
+    Query,
 }
 
 /// Ids are short: as keys they stand in the table itself.
@@ -61,7 +63,9 @@ impl Routes {
             last.generation = generation;
             last.route = self.get(id);
             last.id.clear();
-            last.id.extend_from_slice(id);
+            if last.route.is_some() {
+                last.id.extend_from_slice(id);
+            }
         }
         last.route.as_ref()
     }
@@ -77,16 +81,21 @@ impl Routes {
     pub(crate) fn register(&self, route: &Arc<Route>) -> Result<(), Conflict> {
         let mut by_id = self.change();
         if by_id.contains_key(route.command_id.as_bytes()) {
-            return Err(Conflict::CommandId);
+            return Err(Conflict::Command);
         }
-        if route.replaces && by_id.contains_key(route.sub_id.as_bytes()) {
+        let holder = by_id.get(route.sub_id.as_bytes());
+        let replaced = holder.filter(|_| route.replaces).map(Arc::as_ptr);
+        if holder.is_some() && replaced.is_none() {
+            return Err(Conflict::Subscription);
+        }
+        let asks = by_id.get(route.query_id.as_bytes()).map(Arc::as_ptr);
+        if asks.is_some() && asks != replaced {
+            return Err(Conflict::Query);
+        }
+        if replaced.is_some() {
             // Until the server accepts it, it only has its command id.
             by_id.insert(key(&route.command_id), route.clone());
             return Ok(());
-        }
-        let taken = |id: &String| !id.is_empty() && by_id.contains_key(id.as_bytes());
-        if taken(&route.sub_id) || taken(&route.query_id) {
-            return Err(Conflict::SubId);
         }
         for id in route.ids() {
             by_id.insert(key(id), route.clone());
