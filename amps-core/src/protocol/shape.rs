@@ -82,8 +82,10 @@ impl Shape {
         header.read(bytes.get(..end).unwrap_or(bytes), start)?;
         // One header that is different is no reason to forget the others.
         let length = header.span.end() - start;
-        if std::mem::replace(&mut self.last_length, length) == length {
-            self.learn(&bytes[start..start + length]);
+        if std::mem::replace(&mut self.last_length, length) == length
+            && let Some(shape) = Shape::of(&bytes[start..start + length])
+        {
+            *self = shape;
         }
         Ok(())
     }
@@ -143,26 +145,19 @@ impl Shape {
         true
     }
 
-    /// Remembers the layout of this header, if all of it is of a kind that stays the same.
+    /// The layout of this header, if all of it is of a kind that stays the same.
     #[cold]
-    fn learn(&mut self, text: &[u8]) {
-        self.length = 0;
-        if text.len() <= LONGEST * WORD && self.note(text).is_some() {
-            self.length = text.len();
-        }
-    }
-
-    fn note(&mut self, text: &[u8]) -> Option<()> {
-        self.header = Header::parse(text, 0).ok()?;
-        self.digits = Span::EMPTY;
-        for (at, word) in self.text.iter_mut().enumerate() {
-            *word = word_at(text, at);
-        }
+    fn of(text: &[u8]) -> Option<Shape> {
         let everywhere = [0xFF; LONGEST * WORD];
-        for (at, word) in self.fixed.iter_mut().enumerate() {
-            *word = word_at(&everywhere[..text.len()], at);
-        }
-        self.plain = [0; LONGEST];
+        let mut shape = Shape {
+            length: text.len(),
+            header: Header::parse(text, 0).ok()?,
+            digits: Span::EMPTY,
+            text: words(text),
+            fixed: words(everywhere.get(..text.len())?),
+            plain: [0; LONGEST],
+            last_length: text.len(),
+        };
         let mut scanner = Scanner::new(text, 0).ok()?;
         while let Some(field) = scanner.next_field().ok()? {
             // A header that is laid over another one says that this is empty there.
@@ -172,18 +167,18 @@ impl Shape {
             let is_quoted = text.get(field.value.end()) == Some(&b'"');
             match Field::from_key(field.key) {
                 // What these say is not where something stands, so they must be the same.
-                Some(Field::Command) if self.header.command != CommandType::Unknown => {}
+                Some(Field::Command) if shape.header.command != CommandType::Unknown => {}
                 Some(Field::Command | Field::AckType | Field::Status) => return None,
-                Some(Field::MessageLength) if is_quoted || !self.digits.is_empty() => return None,
+                Some(Field::MessageLength) if is_quoted || !shape.digits.is_empty() => return None,
                 Some(Field::MessageLength) => {
-                    self.digits = field.value;
-                    self.make_plain(field.value);
+                    shape.digits = field.value;
+                    shape.make_plain(field.value);
                 }
-                _ if is_quoted => self.make_plain(field.value),
+                _ if is_quoted => shape.make_plain(field.value),
                 _ => {}
             }
         }
-        (!scanner.special).then_some(())
+        (!scanner.special).then_some(shape)
     }
 
     fn make_plain(&mut self, span: Span) {
@@ -195,15 +190,17 @@ impl Shape {
     }
 }
 
-/// The bytes of a word of `text`, which goes on with zeros.
-fn word_at(text: &[u8], at: usize) -> u64 {
-    let mut bytes = [0; WORD];
-    let text = text.iter().skip(at * WORD);
-    bytes
-        .iter_mut()
-        .zip(text)
-        .for_each(|(to, from)| *to = *from);
-    u64::from_le_bytes(bytes)
+/// The words of `text`, which goes on with zeros.
+fn words(text: &[u8]) -> Words {
+    std::array::from_fn(|at| {
+        let mut bytes = [0; WORD];
+        let text = text.iter().skip(at * WORD);
+        bytes
+            .iter_mut()
+            .zip(text)
+            .for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(bytes)
+    })
 }
 
 #[cfg(test)]

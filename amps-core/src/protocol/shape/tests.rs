@@ -159,6 +159,9 @@ fn a_single_header_of_another_kind_does_not_replace_what_is_known() {
     shape.read(ack, 0, ack.len(), &mut header).unwrap();
     assert_eq!(header.command, CommandType::Ack);
     assert_eq!(shape.length, USUAL.len());
+    // Nor do several that cannot be remembered themselves.
+    shape.read(ack, 0, ack.len(), &mut header).unwrap();
+    assert_eq!(shape.length, USUAL.len());
 }
 
 #[test]
