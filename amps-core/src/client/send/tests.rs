@@ -8,8 +8,10 @@ use crate::client::outbox::Turn;
 use crate::client::shared::Shared;
 use crate::client::testing::{PATIENCE, connect, framed, full, open};
 use crate::error::ErrorContext;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::protocol::frames_in;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn client() -> Arc<Shared> {
     Arc::new(Shared::new("threads".to_string()))
@@ -65,6 +67,75 @@ fn an_idle_client_does_not_keep_a_connection_that_was_lost() {
     assert_eq!(Arc::strong_count(&connection), 2);
     shared.lose_batch(&connection);
     assert_eq!(Arc::strong_count(&connection), 1);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_another_thread_has_the_send_lock_is_not_kept_either() {
+    let shared = client();
+    let (connection, _taken) = open(1);
+    connect(&shared, &connection);
+    publish(&shared, b"before").unwrap();
+    let wire = shared.wire.lock();
+    shared.state.lock().connection = None;
+    connection.enter(Phase::Lost);
+    shared.lose_batch(&connection);
+    assert_eq!(Arc::strong_count(&connection), 2);
+    // Not by the rules, so the timer alone has to see to it.
+    drop(wire);
+    let start = Instant::now();
+    while Arc::strong_count(&connection) > 1 {
+        assert!(start.elapsed() < PATIENCE);
+        thread::yield_now();
+    }
+}
+
+/// Design §3: nothing helps a frame that was missed, nobody else sends.
+#[test]
+fn however_threads_meet_no_posted_frame_is_stranded_and_none_overtakes_one_of_its_thread() {
+    const POSTS: usize = 2_000;
+    let shared = client();
+    let (connection, taken) = open(1);
+    connect(&shared, &connection);
+    shared.wire.lock().batch.collect_up_to(100);
+    for round in 0..20 {
+        // A few at a time: the last ones are those that nobody comes by for.
+        let start = Barrier::new(3);
+        thread::scope(|scope| {
+            for poster in 0..2u8 {
+                let (shared, connection, start) = (&shared, &connection, &start);
+                scope.spawn(move || {
+                    let turn = [Turn::AtOnce, Turn::AfterBatch][usize::from(poster)];
+                    start.wait();
+                    for number in 0..POSTS / 20 {
+                        let number = (round * POSTS / 20 + number) as u32;
+                        let body = [&[poster], &number.to_be_bytes()[..]].concat();
+                        shared.post(connection, &framed(&body), turn);
+                    }
+                });
+            }
+            start.wait();
+            for _ in 0..POSTS / 20 {
+                publish(&shared, &framed(b"publish")).unwrap();
+            }
+        });
+        assert!(!shared.outbox.knows_of_any(), "round {round}");
+    }
+    shared.send_batch(None);
+    drop(connection);
+    let (mut next, mut publishes) = ([0, 0], 0);
+    let all = taken.try_iter().flatten().collect::<Vec<_>>();
+    for frame in frames_in(&all) {
+        match &all[frame] {
+            b"publish" => publishes += 1,
+            [poster, number @ ..] => {
+                let next = &mut next[usize::from(*poster)];
+                assert_eq!(number, (*next as u32).to_be_bytes());
+                *next += 1;
+            }
+            [] => panic!("an empty frame"),
+        }
+    }
+    assert_eq!((next, publishes), ([POSTS; 2], POSTS));
 }
 
 #[test]
