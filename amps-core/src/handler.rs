@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorContext};
 use crate::message::Message;
 use log::warn;
-use parking_lot::Mutex;
+use parking_lot::{ArcMutexGuard, Mutex, RawMutex};
 use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
@@ -42,29 +42,61 @@ type HandlerFn = dyn FnMut(&Message) -> Result<(), Failure> + Send;
 
 /// A handler with a lock of its own: it runs on one thread at a time, and no lock of the engine
 /// is held while it does. The closure stands right behind its lock, because with many handlers
-/// each place that is looked at costs a wait for the memory.
-pub(crate) struct MessageHandler<F: ?Sized = HandlerFn>(Mutex<F>);
+/// each place that is looked at costs a wait for the memory. A clone is the same handler.
+#[derive(Clone)]
+pub(crate) struct MessageHandler(Arc<Mutex<HandlerFn>>);
 
 impl MessageHandler {
-    pub(crate) fn new<H, O>(mut handler: H) -> Arc<MessageHandler>
+    pub(crate) fn new<H, O>(mut handler: H) -> MessageHandler
     where
         H: FnMut(&Message) -> O + Send + 'static,
         O: HandlerOutcome,
     {
-        Arc::new(MessageHandler(Mutex::new(move |message: &Message| {
+        MessageHandler(Arc::new(Mutex::new(move |message: &Message| {
             handler(message).into_result()
         })))
     }
 
     /// Runs it. A panic is an error like any other (rule C11).
     pub(crate) fn call(&self, message: &Message) -> Result<(), Error> {
-        let mut handler = self.0.lock();
-        guarded(
-            "handle a message from",
-            || message.topic().to_string(),
-            || handler(message),
-        )
+        run(&mut *self.0.lock(), message)
     }
+
+    /// Takes its lock, to run it several times.
+    pub(crate) fn lock(&self) -> LockedHandler {
+        LockedHandler(self.0.lock_arc())
+    }
+
+    /// Tells it from others for as long as it lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+/// A handler that only this thread can run.
+pub(crate) struct LockedHandler(ArcMutexGuard<RawMutex, HandlerFn>);
+
+impl LockedHandler {
+    /// As [`MessageHandler::call`].
+    #[inline]
+    pub(crate) fn call(&mut self, message: &Message) -> Result<(), Error> {
+        run(&mut *self.0, message)
+    }
+
+    /// True if it is this one.
+    #[inline]
+    pub(crate) fn is(&self, handler: &MessageHandler) -> bool {
+        Arc::ptr_eq(ArcMutexGuard::mutex(&self.0), &handler.0)
+    }
+}
+
+#[inline]
+fn run(handler: &mut HandlerFn, message: &Message) -> Result<(), Error> {
+    guarded(
+        "handle a message from",
+        || message.topic().to_string(),
+        || handler(message),
+    )
 }
 
 /// Runs a callback of the application and turns an error or a panic into [`Error::Handler`].

@@ -229,10 +229,7 @@ impl Shared {
         let number = match logged {
             Some(Logged::Undiscarded(number)) => number,
             None => 0,
-            Some(Logged::Discarded) => {
-                self.callbacks.call_duplicate(message);
-                return false;
-            }
+            Some(Logged::Discarded) => return false,
         };
         message.set_bookmark_seq_no(number);
         true

@@ -50,9 +50,9 @@ pub(crate) struct Callbacks {
     thread_created: Slot<dyn Fn() + Send + Sync>,
     disconnect_handler: Slot<Mutex<DisconnectHandler>>,
     failed_write: Slot<Mutex<FailedWriteHandler>>,
-    last_chance: Slot<MessageHandler>,
-    duplicate: Slot<MessageHandler>,
-    by_command: Mutex<FxHashMap<CommandType, Arc<MessageHandler>>>,
+    last_chance: Mutex<Option<MessageHandler>>,
+    duplicate: Mutex<Option<MessageHandler>>,
+    by_command: Mutex<FxHashMap<CommandType, MessageHandler>>,
     /// Spares the receive thread a lock per message when there is none.
     any_by_command: AtomicBool,
     state_listeners: Mutex<Vec<(ListenerId, Arc<StateListener>)>>,
@@ -99,12 +99,12 @@ impl Callbacks {
         true
     }
 
-    pub(crate) fn set_last_chance(&self, handler: Arc<MessageHandler>) {
+    pub(crate) fn set_last_chance(&self, handler: MessageHandler) {
         let old = self.last_chance.lock().replace(handler);
         drop(old);
     }
 
-    pub(crate) fn set_duplicate(&self, handler: Arc<MessageHandler>) {
+    pub(crate) fn set_duplicate(&self, handler: MessageHandler) {
         let old = self.duplicate.lock().replace(handler);
         drop(old);
     }
@@ -115,7 +115,7 @@ impl Callbacks {
         self.call(handler, message);
     }
 
-    pub(crate) fn set_by_command(&self, command: CommandType, handler: Arc<MessageHandler>) {
+    pub(crate) fn set_by_command(&self, command: CommandType, handler: MessageHandler) {
         let old = self.by_command.lock().insert(command, handler);
         self.any_by_command.store(true, Ordering::Release);
         drop(old);
@@ -229,7 +229,7 @@ impl Callbacks {
         }
     }
 
-    fn call(&self, handler: Option<Arc<MessageHandler>>, message: &Message) -> bool {
+    fn call(&self, handler: Option<MessageHandler>, message: &Message) -> bool {
         let Some(handler) = handler else {
             return false;
         };

@@ -220,7 +220,7 @@ impl Shared {
 
     /// One message: first whoever it is routed to, then the handler of its type, then, if nobody
     /// took it, the last chance handler (rule C8).
-    #[inline]
+    #[inline(always)]
     fn dispatch(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -328,7 +328,7 @@ impl Shared {
             .find_map(|id| self.routes.get(id.as_bytes()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn dispatch_data(
         self: &Arc<Self>,
         connection: &Connection,
@@ -375,7 +375,7 @@ impl Shared {
 
     /// A message without a list of subscriptions: the query, the subscription or the command that
     /// it names.
-    #[inline]
+    #[inline(always)]
     fn dispatch_by_own_id(self: &Arc<Self>, message: &mut Message, run: &mut Run) -> Taken {
         let Run { last, held } = run;
         let header = message.header();
@@ -430,7 +430,7 @@ impl Shared {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deliver_to(
         self: &Arc<Self>,
         route: Option<&Arc<Route>>,
@@ -441,6 +441,8 @@ impl Shared {
             return Taken::No;
         };
         if !self.log_bookmark(route, message) {
+            held.release(&self.waits);
+            self.callbacks.call_duplicate(message);
             return Taken::AsDuplicate;
         }
         // Before the delivery: whoever sees the end of a query finds the query ended.
@@ -454,17 +456,20 @@ impl Shared {
         Taken::Yes
     }
 
-    #[inline]
+    #[inline(always)]
     fn deliver(self: &Arc<Self>, route: &Route, message: &Message, held: &mut Held) {
         match &route.sink {
             Sink::Stream(queue) => held.add(queue, message, &self.waits),
             Sink::Handler(handler) => {
-                held.release(&self.waits);
                 let handled = match message.has_lease() {
-                    true => self.handle_leased(handler, message, route),
-                    false => handler.call(message),
+                    true => {
+                        held.release(&self.waits);
+                        self.handle_leased(handler, message, route)
+                    }
+                    false => held.call(handler, message, &self.waits),
                 };
                 if let Err(error) = handled {
+                    held.release(&self.waits);
                     self.callbacks.report(&error);
                 }
             }

@@ -28,7 +28,7 @@ pub(crate) enum RouteKind {
 #[derive(Clone)]
 pub(crate) enum Sink {
     /// A handler, on the receive thread.
-    Handler(Arc<MessageHandler>),
+    Handler(MessageHandler),
     /// A stream, on a thread of the application's.
     Stream(Arc<StreamQueue>),
     /// Nobody: acknowledgements and results are dropped (rule D7).

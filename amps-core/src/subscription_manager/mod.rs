@@ -11,7 +11,6 @@ use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::handler::MessageHandler;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Is asked when a subscription cannot be entered again: what was sent, the acknowledgements that
@@ -64,7 +63,7 @@ pub trait SubscriptionManager: Send + Sync {
 
 /// The handler of a subscription. A clone is the same handler.
 #[derive(Clone)]
-pub struct SubscriptionHandler(pub(crate) Arc<MessageHandler>);
+pub struct SubscriptionHandler(pub(crate) MessageHandler);
 
 impl fmt::Debug for SubscriptionHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
