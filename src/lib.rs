@@ -45,6 +45,7 @@
 //! | connect by TLS | [`TlsConfig`] |
 //! | handle messages in C | [`CMessageHandler`] |
 //! | build and read FIX, NVFIX and composite payloads | [`codecs`] |
+//! | be fast | chapter 13 of the guide |
 //!
 //! The guide, chapter by chapter, is in the folder `docs/guide` of the sources.
 //!
@@ -134,6 +135,9 @@ mod guide_11_utilities {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/12-advanced.md")]
 mod guide_12_advanced {}
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/13-performance.md")]
+mod guide_13_performance {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/appendix-a-errors.md")]
 mod guide_appendix_a {}

@@ -2,6 +2,7 @@
 
 use super::scan::ParseError;
 use bytes::{Buf, Bytes, BytesMut};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// The longest frame that is accepted: 256 MiB. The server's own limit is about 200 MB.
@@ -13,20 +14,32 @@ pub const PREFIX: usize = 4;
 /// How much one read asks for, and what a buffer shrinks back to.
 const CHUNK: usize = 64 << 10;
 
+/// How many earlier buffers may be used again: that far a reader of messages may be behind without
+/// new ones.
+const BUFFERS: usize = 4;
+
+/// A buffer of a frame beyond this is not used again.
+const HUGE: usize = 4 * CHUNK;
+
 /// Below this much space a buffer is renewed before the next read.
 const LEAST_SPACE: usize = 8 << 10;
 
 /// Cuts a stream of bytes into frames, without copying the frames.
 ///
 /// The bytes are read into a counted buffer; a frame is a slice of it and keeps it alive. When no
-/// frame is alive any more, the buffer is used again, so that a reader whose frames are dropped
-/// as they come allocates nothing.
+/// frame of it is alive any more, a buffer is used again, so that a reader whose frames are dropped
+/// soon allocates nothing.
 #[derive(Debug)]
 pub struct FrameBuffer {
     /// Initialised from end to end; what is read so far stands in front.
     buffer: BytesMut,
     filled: usize,
     limit: usize,
+    /// The first chunks of the last buffers: where nobody else has any part of a buffer any more, it
+    /// is used again.
+    first_chunks: VecDeque<Bytes>,
+    /// Nothing was split off the buffer yet.
+    is_whole: bool,
 }
 
 impl Default for FrameBuffer {
@@ -42,6 +55,8 @@ impl FrameBuffer {
             buffer: BytesMut::new(),
             filled: 0,
             limit,
+            first_chunks: VecDeque::new(),
+            is_whole: true,
         }
     }
 
@@ -52,11 +67,30 @@ impl FrameBuffer {
     pub fn space(&mut self) -> &mut [u8] {
         if self.buffer.len() - self.filled < LEAST_SPACE {
             let wanted = self.missing().clamp(CHUNK, self.filled.max(CHUNK));
-            self.buffer.truncate(self.filled);
-            self.buffer.reserve(wanted);
-            self.buffer.resize(self.filled + wanted, 0);
+            self.renew(self.filled + wanted);
         }
         &mut self.buffer[self.filled..]
+    }
+
+    /// Makes the buffer so long, with what has arrived in front.
+    fn renew(&mut self, length: usize) {
+        if self.is_whole || self.first_chunks.is_empty() {
+            self.buffer.truncate(self.filled);
+            self.buffer.resize(length, 0);
+            return;
+        }
+        let mut renewed = self.unused().unwrap_or_default();
+        // What its first chunk covered needs no zeros.
+        renewed.resize(length, 0);
+        renewed[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+        self.buffer = renewed;
+        self.is_whole = true;
+    }
+
+    /// An earlier buffer that nobody has any part of.
+    fn unused(&mut self) -> Option<BytesMut> {
+        let at = self.first_chunks.iter().position(Bytes::is_unique)?;
+        self.first_chunks.remove(at)?.try_into_mut().ok()
     }
 
     /// How many bytes of the frame at hand are still to come; 0 if that is not known yet.
@@ -108,10 +142,8 @@ impl FrameBuffer {
                 continue;
             }
             let frame = self.buffer.split_to(length).freeze();
-            if self.filled == 0 && length > 4 * CHUNK {
-                // Let go of what one huge frame needed.
-                self.buffer = BytesMut::new();
-            }
+            self.is_whole = false;
+            self.let_go_after(length);
             return Ok(Some(frame));
         }
     }
@@ -144,11 +176,20 @@ impl FrameBuffer {
         }
         let chunk = self.buffer.split_to(end).freeze();
         self.filled -= end;
-        if self.filled == 0 && end > 4 * CHUNK {
-            // Let go of what one huge frame needed.
+        if std::mem::take(&mut self.is_whole) && end <= HUGE {
+            self.first_chunks.truncate(BUFFERS - 1);
+            self.first_chunks.push_front(chunk.clone());
+        }
+        self.let_go_after(end);
+        Ok(Some(chunk))
+    }
+
+    /// Lets go of what one huge frame needed.
+    #[inline]
+    fn let_go_after(&mut self, length: usize) {
+        if self.filled == 0 && length > HUGE {
             self.buffer = BytesMut::new();
         }
-        Ok(Some(chunk))
     }
 
     /// True if the stream could end here: no part of a frame is waiting for its rest.
@@ -299,6 +340,32 @@ mod tests {
         drop(frames);
         assert!(buffer.space().len() <= CHUNK);
         assert!(buffer.buffer.capacity() <= 2 * CHUNK);
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_although_the_frames_of_later_ones_are_kept() {
+        let mut buffer = FrameBuffer::default();
+        let bytes = frame(&[7; 1000]);
+        let fill = |buffer: &mut FrameBuffer| {
+            let place = buffer.space().as_ptr();
+            let mut chunks = Vec::new();
+            // The next read takes another buffer.
+            while buffer.buffer.len() - buffer.filled >= LEAST_SPACE {
+                buffer.space()[..bytes.len()].copy_from_slice(&bytes);
+                buffer.advance(bytes.len());
+                chunks.extend(buffer.next_chunk().unwrap());
+            }
+            (place, chunks)
+        };
+        let (first, dropped) = fill(&mut buffer);
+        let (second, kept) = fill(&mut buffer);
+        assert_ne!(first, second);
+        drop(dropped);
+        let (third, _) = fill(&mut buffer);
+        assert_eq!(third, first);
+        assert!(kept.iter().all(|chunk| *chunk == bytes));
+        let (fourth, _) = fill(&mut buffer);
+        assert_ne!(fourth, second);
     }
 
     #[test]
