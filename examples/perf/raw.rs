@@ -119,5 +119,6 @@ fn connect(address: (&str, u16), nodelay: bool) -> Result<TcpStream> {
         .map_err(|error| format!("connecting to {}:{}: {error}", address.0, address.1))?;
     stream.set_nodelay(nodelay)?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
 }

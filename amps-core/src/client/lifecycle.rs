@@ -96,6 +96,7 @@ impl Shared {
             connection.transport.shutdown();
             self.take_connection(Some(connection.number), Phase::Lost, |_| {});
             self.end_all(&connection);
+            self.lose_batch(&connection);
             self.announce();
             return Err(context()
                 .with_reason("the receive thread could not be started")

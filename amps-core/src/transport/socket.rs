@@ -4,7 +4,7 @@ use super::{Addresses, Transport, no_space_in_time};
 #[cfg(unix)]
 use rustix::io::Errno;
 #[cfg(unix)]
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use socket2::SockRef;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
@@ -53,9 +53,8 @@ where
     }
 
     fn write_both(&self, mut header: &[u8], mut payload: &[u8]) -> io::Result<()> {
-        let mut stream = &self.stream;
         while !header.is_empty() {
-            match stream.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]) {
+            match self.send_both([IoSlice::new(header), IoSlice::new(payload)]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     let of_header = count.min(header.len());
@@ -66,7 +65,19 @@ where
                 Err(error) => return Err(error),
             }
         }
-        stream.write_all(payload)
+        self.write_one(payload)
+    }
+
+    /// A vectored write of the standard library raises the signal.
+    #[cfg(unix)]
+    fn send_both(&self, parts: [IoSlice<'_>; 2]) -> io::Result<usize> {
+        let (socket, mut nothing) = (SockRef::from(&self.stream), SendAncillaryBuffer::default());
+        Ok(sendmsg(&*socket, &parts, &mut nothing, NO_SIGNAL)?)
+    }
+
+    #[cfg(not(unix))]
+    fn send_both(&self, parts: [IoSlice<'_>; 2]) -> io::Result<usize> {
+        (&self.stream).write_vectored(&parts)
     }
 }
 
@@ -130,3 +141,6 @@ where
         Addresses::of(&SockRef::from(&self.stream))
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -231,9 +231,14 @@ impl Model {
         self.cursor = start;
         self.replay_end = Some(there);
         // What comes after is asked for, but for a publisher of which later messages arrived: those
-        // before them count as duplicates, sooner or later.
+        // before them count as duplicates, sooner or later. NOW is an instant: what any server had
+        // by then came before it, also if this one lags.
+        let asked = match entry {
+            Entry::Now => self.there[0].max(self.there[1]),
+            _ => start,
+        };
         if self.world.logs[0] == self.world.logs[1] {
-            for message in &log[start..] {
+            for message in &log[asked..] {
                 let later = |arrived: &Message| arrived.0 == message.0 && arrived.1 > message.1;
                 if !self.arrived.iter().any(later) {
                     self.excused.remove(message);
@@ -487,6 +492,27 @@ fn config(cases: u32) -> ProptestConfig {
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
     }
+}
+
+/// A server that lags does not know the place that the application chose in the log of the other.
+#[test]
+fn now_on_a_server_that_lags_does_not_ask_for_what_the_other_had_before() {
+    let log = (1..=17).map(|number| (0, number)).chain([(1, 1), (1, 2)]);
+    let log = log.collect::<Vec<Message>>();
+    let world = World {
+        logs: [log.clone(), log],
+        common: vec![0, 4, 8, 11, 14, 17, 19],
+    };
+    let ops = [
+        Op::Publish(0, 2),
+        Op::Publish(1, 7),
+        Op::Drop(1, false),
+        Op::Enter(Entry::After(16)),
+        Op::Deliver(1),
+        Op::Drop(0, false),
+        Op::Enter(Entry::Now),
+    ];
+    run(world, &[Kind::Memory], Entry::Epoch, &ops);
 }
 
 const FULL: [Kind; 3] = [Kind::Memory, Kind::Logged, Kind::Mmap];

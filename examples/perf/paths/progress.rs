@@ -3,16 +3,38 @@
 use crate::Result;
 use crate::endpoint::PATIENCE;
 use crate::measure::per_message;
-use amps::Message;
+use amps::{Client, Message};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 /// The first messages of a round are not timed: the sender must have come to speed.
 pub(super) fn warm_up(messages: usize) -> usize {
     messages / 10
+}
+
+/// Does something when a round has not ended in time: unless the result is dropped before.
+pub(super) fn when_late(act: impl FnOnce() + Send + 'static) -> Sender<()> {
+    let (in_time, end) = channel();
+    thread::spawn(move || {
+        if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            act();
+        }
+    });
+    in_time
+}
+
+/// Disconnects a client when a round has not ended in time: a server that reads no more would hold
+/// up its publishes for ever.
+pub(super) fn disconnect_late(client: &Client) -> Sender<()> {
+    let client = client.downgrade();
+    when_late(move || {
+        // Who publishes hears of it.
+        let _ = client.upgrade().map(|client| client.disconnect());
+    })
 }
 
 /// Counts messages, and reports the time per message when the last one of a round has come.

@@ -12,6 +12,7 @@
 //! again, which costs some four times as much on the same machine. So with a store, both sides get
 //! them, or the ratio would tell of the system and not of the store.
 
+use super::progress::disconnect_late;
 use crate::Result;
 use crate::endpoint::{Endpoint, PATIENCE};
 use crate::frames;
@@ -124,6 +125,7 @@ impl Publish {
             client.set_publish_batching(BATCH, BATCH_TIMEOUT);
         }
         endpoint.log_on(&client)?;
+        let _in_time = disconnect_late(&client);
         let topic = endpoint.topic.as_str();
         let payload = frames::payload(self.payload);
         for _ in 0..count / 10 {

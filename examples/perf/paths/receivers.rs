@@ -1,11 +1,9 @@
 //! Clients that receive messages and time them.
 
-use super::progress::Rounds;
+use super::progress::{Rounds, when_late};
 use crate::Result;
 use crate::endpoint::{Endpoint, PATIENCE};
-use amps::{Client, Command, Message, MessageStream, StreamCanceller};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
+use amps::{Client, Command, Message, MessageStream};
 
 pub(super) const SUB_ID: &str = "sub-00001";
 
@@ -64,7 +62,8 @@ impl Reader {
 
     /// The time per message of the next round.
     pub(super) fn receive(&mut self) -> Result<f64> {
-        let _in_time = cancel_late(self.stream.canceller());
+        let canceller = self.stream.canceller();
+        let _in_time = when_late(move || canceller.cancel());
         for message in self.stream.by_ref().take(self.messages) {
             self.rounds.progress.step(&message);
         }
@@ -79,17 +78,6 @@ impl Reader {
         self.client.publish(&endpoint.topic, b"")?;
         self.receive()
     }
-}
-
-/// Ends the stream when its messages have not come in time: unless the result is dropped before.
-fn cancel_late(canceller: StreamCanceller) -> Sender<()> {
-    let (in_time, end) = channel();
-    thread::spawn(move || {
-        if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            canceller.cancel();
-        }
-    });
-    in_time
 }
 
 /// A subscription under an id of a length that many have.

@@ -5,6 +5,7 @@
 //! Nobody else may publish to the topic meanwhile.
 
 use super::Path;
+use super::progress::disconnect_late;
 use super::publish::{BATCH, BATCH_TIMEOUT, Publish};
 use super::receivers::{Handlers, Reader};
 use super::round_trip::RoundTrip;
@@ -91,6 +92,7 @@ fn through<'a>(
 }
 
 fn publish_all(client: &Client, topic: &str, count: usize) -> amps::Result<()> {
+    let _in_time = disconnect_late(client);
     let payload = frames::payload(PAYLOAD);
     for _ in 0..count {
         client.publish(topic, &payload)?;

@@ -8,8 +8,10 @@ use crate::client::outbox::Turn;
 use crate::client::shared::Shared;
 use crate::client::testing::{PATIENCE, connect, framed, full, open};
 use crate::error::ErrorContext;
-use std::sync::Arc;
-use std::time::Duration;
+use crate::protocol::frames_in;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn client() -> Arc<Shared> {
     Arc::new(Shared::new("threads".to_string()))
@@ -65,6 +67,78 @@ fn an_idle_client_does_not_keep_a_connection_that_was_lost() {
     assert_eq!(Arc::strong_count(&connection), 2);
     shared.lose_batch(&connection);
     assert_eq!(Arc::strong_count(&connection), 1);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_another_thread_has_the_send_lock_is_not_kept_either() {
+    let shared = client();
+    let (connection, _taken) = open(1);
+    connect(&shared, &connection);
+    publish(&shared, b"before").unwrap();
+    let wire = shared.wire.lock();
+    shared.state.lock().connection = None;
+    connection.enter(Phase::Lost);
+    shared.lose_batch(&connection);
+    assert_eq!(Arc::strong_count(&connection), 2);
+    // Not by the rules, so the timer alone has to see to it.
+    drop(wire);
+    let start = Instant::now();
+    while Arc::strong_count(&connection) > 1 {
+        assert!(start.elapsed() < PATIENCE);
+        thread::yield_now();
+    }
+}
+
+/// Design §3. Few frames at a time: the last ones are those that nobody comes by for.
+#[test]
+fn however_threads_meet_no_posted_frame_is_stranded_and_none_overtakes_one_of_its_thread() {
+    const ROUNDS: u32 = 5_000;
+    let shared = client();
+    let (connection, taken) = open(1);
+    connect(&shared, &connection);
+    shared.wire.lock().batch.collect_up_to(100);
+    let meeting = Barrier::new(3);
+    let mut stranded = 0;
+    thread::scope(|scope| {
+        for (poster, turn) in [(0u8, Turn::AtOnce), (1, Turn::AfterBatch)] {
+            let (shared, connection, meeting) = (&shared, &connection, &meeting);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    meeting.wait();
+                    let body = [&[poster], &round.to_be_bytes()[..]].concat();
+                    shared.post(connection, &framed(&body), turn);
+                    meeting.wait();
+                    // Is looked at.
+                    meeting.wait();
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            meeting.wait();
+            for _ in 0..3 {
+                publish(&shared, &framed(b"publish")).unwrap();
+            }
+            meeting.wait();
+            stranded += u32::from(shared.outbox.knows_of_any());
+            meeting.wait();
+        }
+    });
+    assert_eq!(stranded, 0);
+    shared.send_batch(None);
+    let (mut next, mut publishes) = ([0, 0], 0);
+    let all = taken.try_iter().flatten().collect::<Vec<_>>();
+    for frame in frames_in(&all) {
+        match &all[frame] {
+            b"publish" => publishes += 1,
+            [poster, round @ ..] => {
+                let next: &mut u32 = &mut next[usize::from(*poster)];
+                assert_eq!(round, next.to_be_bytes());
+                *next += 1;
+            }
+            [] => panic!("an empty frame"),
+        }
+    }
+    assert_eq!((next, publishes), ([ROUNDS; 2], 3 * ROUNDS));
 }
 
 #[test]

@@ -170,6 +170,11 @@ impl<R: Region> Log<R> {
         let Some(tail) = self.chain.back_mut() else {
             return Err(space::no_room(&self.region));
         };
+        debug_assert_eq!(
+            (tail.place, tail.end),
+            (place, at),
+            "the end as it is known here"
+        );
         tail.end = at + need;
         tail.last = number;
         tail.live += 1;
