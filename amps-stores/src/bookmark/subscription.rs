@@ -222,20 +222,21 @@ impl Subscription {
     }
 
     /// How the subscription is entered at this point; none if the point says nothing. `told` is
-    /// the resume point that was last told to somebody: it may have moved since.
+    /// the resume point that somebody was told for this entry, and may have moved since; any other
+    /// point, an equal one as well, is where the application wants to begin anew.
     pub(crate) fn entering(&self, point: &str, told: Option<&str>) -> Option<Entering> {
         let point = point.trim();
         if point.is_empty() || point == bookmark::MOST_RECENT {
             return None;
         }
-        let resume = self.resume_point();
-        if point == resume || told == Some(point) {
+        if told == Some(point) {
             return Some(Entering {
                 point: point.to_string(),
                 now: false,
                 anew: false,
             });
         }
+        let resume = self.resume_point();
         let unfinished = !self.entries.is_empty();
         let now = is_now(point) && !unfinished;
         let point = match (is_now(point), unfinished) {

@@ -222,6 +222,9 @@ impl Model {
             Entry::Now => (bookmark::NOW.to_string(), there),
             Entry::After(place) => (text(log[place % there]), place % there + 1),
         };
+        // Asked for just before, it is the point of a client that reconnects, by all that a store
+        // can tell.
+        let resumes = self.stores.ask(resume_point) == point;
         self.stores.ask(|store| store.enter(SUB, &point).unwrap());
         self.entered_at = self.arrived.len();
         if let Entry::After(_) = entry {
@@ -237,7 +240,7 @@ impl Model {
             Entry::Now => self.there[0].max(self.there[1]),
             _ => start,
         };
-        if self.world.logs[0] == self.world.logs[1] {
+        if !resumes && self.world.logs[0] == self.world.logs[1] {
             for message in &log[asked..] {
                 let later = |arrived: &Message| arrived.0 == message.0 && arrived.1 > message.1;
                 if !self.arrived.iter().any(later) {

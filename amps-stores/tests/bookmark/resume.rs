@@ -27,6 +27,27 @@ fn l10_a_drop_before_the_first_message_resumes_at_the_entry_point() {
     }
 }
 
+/// Also if that is where the subscription would have resumed by itself: what was received since is
+/// no word about what comes after the point.
+#[test]
+fn an_application_that_goes_back_to_a_point_begins_there_anew() {
+    for_each_store(|_, store| {
+        store.enter(SUB, "0").unwrap();
+        for bookmark in ["1|1|", "1|2|", "1|3|"] {
+            log(store, bookmark);
+        }
+        discard(store, "1|3|");
+        store.enter(SUB, "1|8|").unwrap();
+        discard(store, "1|1|");
+        log(store, "1|9|");
+        discard(store, "1|2|");
+        store.enter(SUB, "0").unwrap();
+        discard(store, "1|9|");
+        // 2|1| may have come before 1|9|.
+        assert_eq!(recent(store), "0");
+    });
+}
+
 #[test]
 fn now_is_a_minute_ago_until_completed_tells_the_place() {
     for_each_restart(
